@@ -1,0 +1,1 @@
+"""Export for cg3d-sdk: checkpoint to ONNX to a bundle that has proved itself."""

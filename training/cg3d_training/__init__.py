@@ -1,0 +1,1 @@
+"""Training for cg3d-sdk: encoders, data, losses and recipes (torch)."""
