@@ -1,0 +1,135 @@
+"""Frozen CLIP text embeddings of a vocabulary of names, read from a folder.
+
+The folder holds `names.json` (for each word list, the names in row order; LVIS entries also carry
+synonyms) and one `.npz` with an array of vectors for each word list. See `load_vocabulary`.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cg3d_runtime.errors import TrainingError, VocabularyError
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """Names with their CLIP text embeddings.
+
+    Attributes:
+        labels: (L) distinct names, lower case, in the order of the word lists.
+        aliases: (L) further names of the same thing; an alias is never a label, and no two
+            labels share one.
+        vectors: (L, d) float32, as CLIP's text tower gives them: neither normalised nor centred.
+    """
+
+    labels: tuple[str, ...]
+    aliases: tuple[tuple[str, ...], ...]
+    vectors: NDArray[np.float32]
+
+    @cached_property
+    def rows(self) -> dict[str, int]:
+        """The row of every label and alias."""
+        rows = {label: row for row, label in enumerate(self.labels)}
+        for row, aliases in enumerate(self.aliases):
+            rows.update((alias, row) for alias in aliases)
+        return rows
+
+    def index(self, name: str) -> int:
+        """The row of a label or alias.
+
+        Raises:
+            VocabularyError: the name is neither.
+        """
+        try:
+            return self.rows[normal_name(name)]
+        except KeyError:
+            raise VocabularyError(f"{name!r} is neither a label nor an alias here") from None
+
+
+def normal_name(name: str) -> str:
+    """Lower case, underscores as blanks, single blanks."""
+    return " ".join(name.lower().replace("_", " ").split())
+
+
+def derived_aliases(name: str) -> list[str]:
+    """Shorter ways to say a name: without its remark in brackets, and each half of "a/b".
+
+    >>> derived_aliases("pan (metal container)")
+    ['pan']
+    >>> derived_aliases("cabinet/shelf")
+    ['cabinet', 'shelf']
+    """
+    plain = " ".join(re.sub(r"\([^)]*\)", " ", name).split())
+    halves = plain.split("/")
+    # "cutting/chopping board" shares its last word; "cabinet/shelf" does not.
+    if len(halves) == 2 and " " not in halves[0] and " " in halves[1]:
+        halves[0] = f"{halves[0]} {halves[1].split()[-1]}"
+    return [half for half in (h.strip() for h in [plain, *halves]) if half not in (name, "")][
+        -len(halves) if len(halves) > 1 else None :
+    ]
+
+
+def load_vocabulary(folder: Path) -> Vocabulary:
+    """Read `names.json` and the `.npz` of vectors beside it.
+
+    A name that occurs in several word lists keeps its first vector. A synonym, or a name without
+    its bracketed remark, becomes an alias unless it is a label itself or would stand for two
+    different labels; so every alias is unambiguous.
+
+    Args:
+        folder: holds `names.json` ({list: [{"name": ..., "synonyms": [...]}, ...]}) and one
+            `.npz` whose arrays bear the names of the lists, (rows, d) of any float type.
+
+    Raises:
+        TrainingError: a file is missing, or names and vectors do not fit each other.
+    """
+    names_file = folder / "names.json"
+    archives = sorted(folder.glob("*.npz"))
+    if not names_file.is_file() or len(archives) != 1:
+        raise TrainingError(
+            f"{folder} should hold names.json and exactly one .npz of text vectors; found "
+            f"{sorted(p.name for p in folder.glob('*')) if folder.is_dir() else 'no such folder'}"
+        )
+    lists = json.loads(names_file.read_text(encoding="utf-8"))
+    labels: dict[str, list[str]] = {}
+    vectors: list[NDArray[np.float32]] = []
+    with np.load(archives[0], allow_pickle=False) as archive:
+        for list_name, entries in lists.items():
+            if list_name not in archive or len(archive[list_name]) != len(entries):
+                raise TrainingError(
+                    f"{archives[0]}: the list {list_name!r} of {names_file.name} has "
+                    f"{len(entries)} names, but no array with as many rows"
+                )
+            for entry, vector in zip(entries, archive[list_name].astype(np.float32), strict=True):
+                name = normal_name(entry["name"])
+                if name not in labels:
+                    labels[name] = []
+                    vectors.append(vector)
+                labels[name] += [normal_name(s) for s in entry.get("synonyms", [])]
+    return Vocabulary(tuple(labels), _unambiguous_aliases(labels), np.stack(vectors))
+
+
+def _unambiguous_aliases(labels: dict[str, list[str]]) -> tuple[tuple[str, ...], ...]:
+    candidates = {
+        name: dict.fromkeys(
+            alias
+            for wording in [name, *synonyms]
+            for alias in ([wording] if wording != name else []) + derived_aliases(wording)
+        )
+        for name, synonyms in labels.items()
+    }
+    claims: dict[str, int] = {}
+    for aliases in candidates.values():
+        for alias in aliases:
+            claims[alias] = claims.get(alias, 0) + 1
+    return tuple(
+        tuple(a for a in aliases if a not in labels and claims[a] == 1)
+        for aliases in candidates.values()
+    )
