@@ -1,0 +1,113 @@
+"""What counts as a point cloud: shape, type, finite rows, a plausible extent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cg3d_runtime.errors import InputError
+
+#: Fewer finite points than this say nothing about a shape.
+MIN_POINTS = 8
+
+#: Metres. Map coordinates (UTM) stay below this; more is a marker for a missing return or a fault.
+MAX_COORDINATE = 1e7
+
+#: Metres from side to side. Room for objects given in millimetres, not for a planet.
+MAX_EXTENT = 1e6
+
+
+@dataclass(frozen=True)
+class CheckedPoints:
+    """Points that passed `as_points`.
+
+    Attributes:
+        xyz: (n, 3) C-contiguous, finite, the caller's unit (metres for robots). float32 where the
+            caller's type has no more digits, else float64: a cloud in map coordinates keeps its
+            shape until it is centred.
+        dropped: how many rows held a NaN or an infinity and were left out.
+    """
+
+    xyz: NDArray[np.floating]
+    dropped: int
+
+
+def as_points(points: ArrayLike) -> CheckedPoints:
+    """Check an array of points and bring it into one form.
+
+    Args:
+        points: (N, 3) or wider, any integer or float type and memory order. The first three
+            columns are x, y, z; further columns (colour, normals) are ignored. Rows with a NaN or
+            an infinity among x, y, z are dropped, as they are normal in organised clouds.
+
+    Raises:
+        InputError: not a numeric (N, 3+) array, too few finite points, all points equal, or
+            coordinates that no object or room has.
+    """
+    array = _as_numeric_array(points)
+    if array.ndim == 3 and array.shape[2] >= 3:
+        raise InputError(
+            f"points have shape {array.shape}: an organised cloud or a batch. Pass one cloud as "
+            "(N, 3), e.g. points.reshape(-1, points.shape[-1]); for a batch use classify_many."
+        )
+    if array.ndim != 2 or array.shape[1] < 3:
+        hint = " Did you mean points.T?" if array.ndim == 2 and array.shape[0] == 3 else ""
+        raise InputError(f"points should have shape (N, 3) or (N, 3+), not {array.shape}.{hint}")
+    if len(array) == 0:
+        raise InputError("the cloud is empty: shape (0, 3). Was the sensor or the crop empty?")
+
+    keeps_digits = np.float32 if np.can_cast(array.dtype, np.float32) else np.float64
+    xyz = np.ascontiguousarray(array[:, :3], dtype=keeps_digits)
+    finite = np.isfinite(xyz).all(axis=1)
+    dropped = int(len(xyz) - finite.sum())
+    if dropped:
+        xyz = xyz[finite]
+    _check_extent(xyz, total=len(array), dropped=dropped)
+    return CheckedPoints(xyz, dropped)
+
+
+def _as_numeric_array(points: ArrayLike) -> NDArray[np.generic]:
+    try:
+        array = np.asarray(points)
+    except ValueError as error:
+        raise InputError(f"points are not an array: {error}. Pass an (N, 3) array.") from error
+    if array.dtype.names is not None:
+        raise InputError(
+            f"points are a structured array with the fields {array.dtype.names}; pass the "
+            "coordinates alone: np.stack([a['x'], a['y'], a['z']], axis=1)."
+        )
+    if array.dtype.kind not in "fiu":
+        raise InputError(
+            f"points have dtype {array.dtype}, not an integer or float type. Pass an (N, 3) array "
+            "of numbers."
+        )
+    return array
+
+
+def _check_extent(xyz: NDArray[np.floating], total: int, dropped: int) -> None:
+    if len(xyz) < MIN_POINTS:
+        lost = f" ({dropped} of {total} rows held NaN or infinity)" if dropped else ""
+        raise InputError(
+            f"{len(xyz)} finite point{'' if len(xyz) == 1 else 's'} left{lost}; a shape needs at "
+            f"least {MIN_POINTS}. Check the sensor's range, the crop and the mask."
+        )
+    low, high = xyz.min(axis=0).astype(np.float64), xyz.max(axis=0).astype(np.float64)
+    largest = float(np.maximum(-low, high).max())
+    if largest > MAX_COORDINATE:
+        raise InputError(
+            f"a coordinate is {largest:.3g}, beyond {MAX_COORDINATE:.0e}: not a plausible place "
+            "in metres. Check the unit and the sensor's marker for missing returns."
+        )
+    extent = float((high - low).max())
+    if extent > MAX_EXTENT:
+        raise InputError(
+            f"the cloud is {extent:.3g} from side to side, beyond {MAX_EXTENT:.0e}: not a "
+            "plausible size in metres. Check the unit and the sensor's marker for missing returns."
+        )
+    if extent <= 1e-6 * max(1.0, largest):
+        raise InputError(
+            f"all {len(xyz)} points are equal (extent {extent:.3g}): there is no shape to name. "
+            "Check that the cloud was filled."
+        )
