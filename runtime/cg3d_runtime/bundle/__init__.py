@@ -1,0 +1,22 @@
+"""The bundle format: a folder of plain files that holds a model and all it needs to be used."""
+
+from cg3d_runtime.bundle.manifest import (
+    FORMAT,
+    EncoderInfo,
+    FileInfo,
+    Manifest,
+    TextEncoderInfo,
+    TextInfo,
+)
+from cg3d_runtime.bundle.reader import Bundle, BundleText
+
+__all__ = [
+    "FORMAT",
+    "Bundle",
+    "BundleText",
+    "EncoderInfo",
+    "FileInfo",
+    "Manifest",
+    "TextEncoderInfo",
+    "TextInfo",
+]

@@ -1,0 +1,263 @@
+"""The manifest of a bundle: what is inside, how to feed it, where it came from."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from cg3d_runtime.bundle.fields import decode, decode_json, encode_json, short
+from cg3d_runtime.errors import BundleError
+from cg3d_runtime.points.prepare import PreprocessSpec
+
+#: The version of the bundle format that this package writes and reads.
+FORMAT = 1
+
+#: The manifest's name in the bundle folder.
+MANIFEST = "manifest.json"
+
+#: A manifest lists a handful of files and numbers; a larger one is not ours.
+MAX_MANIFEST_BYTES = 1 << 20
+
+#: ONNX files end at 2 GiB, and nothing else in a bundle is larger.
+MAX_FILE_BYTES = (1 << 31) - 1
+
+_FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True)
+class FileInfo:
+    """A file as it was written.
+
+    Attributes:
+        sha256: of the whole file, 64 lower-case hexadecimal digits.
+        bytes: its size.
+    """
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class EncoderInfo:
+    """The point cloud encoder: input "points" (B, n, 3) float32, output "embedding" (B, d).
+
+    Attributes:
+        architecture: its name in the registry of encoders.
+        parameters: how many numbers were trained.
+        precision: of the weights and the large products; inputs and outputs are always float32.
+        embedding_dim: d, the length of an embedding.
+        opset: of the ONNX file.
+        file: its place in the bundle.
+    """
+
+    architecture: str
+    parameters: int
+    precision: Literal["fp32", "fp16"]
+    embedding_dim: int
+    opset: int
+    file: str = "encoder.onnx"
+
+
+@dataclass(frozen=True)
+class TextEncoderInfo:
+    """The text encoder: input "tokens" (B, context_length) int64, output "embedding" (B, d).
+
+    Attributes:
+        context_length: tokens per text, start and end marks included.
+        open_vocabulary: whether it may be trusted with any text, or only with the bank's names.
+        file: its place in the bundle.
+        merges: the BPE merges of its tokenizer, one a line.
+    """
+
+    context_length: int
+    open_vocabulary: bool
+    file: str = "text/encoder.onnx"
+    merges: str = "text/merges.txt"
+
+
+@dataclass(frozen=True)
+class TextInfo:
+    """The text bank, and what happens to every text vector before it is compared.
+
+    A vector, of the bank or of any text encoder, is made unit, `mean` is taken off, and it is made
+    unit again; scores are softmax(logit_scale * cosine).
+
+    Attributes:
+        logit_scale: the factor on cosines.
+        encoder: the text encoder in the bundle, if there is one.
+        labels: file of the names and aliases, row by row of `vectors`.
+        vectors: file of the bank, (L, d) float32, as the text encoder gave them.
+        mean: file of the mean that the 3D encoder was trained with, (d,) float32.
+    """
+
+    logit_scale: float
+    encoder: TextEncoderInfo | None = None
+    labels: str = "text/labels.json"
+    vectors: str = "text/vectors.npy"
+    mean: str = "text/mean.npy"
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """Everything that a bundle says about itself.
+
+    Attributes:
+        name: of the bundle, for people.
+        created: the day of the export, YYYY-MM-DD.
+        encoder: the point cloud encoder.
+        preprocess: what a cloud goes through before the encoder.
+        text: the text bank.
+        parity: how the exported encoder compared with the trained one.
+        training: the recipe, the data and the results of training.
+        licence: of the whole, as an SPDX expression.
+        files: every file of the bundle but the manifest, by its place.
+        format: the version of the bundle format.
+    """
+
+    name: str
+    created: str
+    encoder: EncoderInfo
+    preprocess: PreprocessSpec
+    text: TextInfo
+    parity: dict[str, Any]
+    training: dict[str, Any]
+    licence: str
+    files: dict[str, FileInfo] = field(default_factory=dict)
+    format: int = FORMAT
+
+
+def file_info(data: bytes) -> FileInfo:
+    """What a manifest says about a file with this content."""
+    return FileInfo(hashlib.sha256(data).hexdigest(), len(data))
+
+
+def encode_manifest(manifest: Manifest) -> bytes:
+    """The manifest as the text of manifest.json, with a digest over all the rest.
+
+    Raises:
+        BundleError: the manifest breaks a rule of the format.
+    """
+    _check(manifest)
+    return _encode({**asdict(manifest), "digest": _digest(manifest)})
+
+
+def decode_manifest(data: bytes) -> Manifest:
+    """Read manifest.json, trusting nothing in it.
+
+    Raises:
+        BundleError: no valid manifest, another format version, or a byte of it was changed.
+    """
+    if len(data) > MAX_MANIFEST_BYTES:
+        raise BundleError(
+            f"{MANIFEST} is larger than {MAX_MANIFEST_BYTES} bytes, so it is not of a bundle."
+        )
+    try:
+        return _decode(data)
+    except RecursionError as error:
+        raise BundleError(f"{MANIFEST} is nested too deeply to be of a bundle.") from error
+
+
+def _decode(data: bytes) -> Manifest:
+    value = decode_json(data, MANIFEST)
+    if not isinstance(value, dict):
+        raise BundleError(f"{MANIFEST} should hold a JSON object. The folder is not a bundle.")
+    version = value.get("format")
+    if type(version) is not int or version != FORMAT:
+        raise BundleError(
+            f"{MANIFEST}: format is {short(version)}; this version of cg3d-sdk reads format "
+            f"{FORMAT}. Update cg3d-sdk, or export the bundle again with the installed version."
+        )
+    digest = value.pop("digest", None)
+    manifest = decode(Manifest, value, MANIFEST)
+    # The digest holds the meaning; comparing the text also notices changed spaces and escapes.
+    if digest != _digest(manifest) or data != encode_manifest(manifest):
+        raise BundleError(
+            f"{MANIFEST}: its digest does not match its content, so it was changed after the "
+            "export. Copy or export the bundle again."
+        )
+    return manifest
+
+
+def check_file_name(name: str, where: str) -> None:
+    """Refuse a file name that is not a plain relative path with forward slashes.
+
+    Raises:
+        BundleError: it is absolute, climbs with "..", or holds odd characters.
+    """
+    if len(name) > 200 or not _FILE_NAME.fullmatch(name) or name == MANIFEST:
+        raise BundleError(
+            f"{where}: {short(name)} is not a file name that a bundle may hold. Names are "
+            "relative, of letters, digits, '.', '_', '-' and '/', and stay inside the bundle."
+        )
+
+
+def _digest(manifest: Manifest) -> str:
+    return hashlib.sha256(_encode(asdict(manifest))).hexdigest()
+
+
+def _encode(value: dict[str, Any]) -> bytes:
+    try:
+        return encode_json(value)
+    except (ValueError, TypeError) as error:
+        raise BundleError(
+            f"{MANIFEST} holds a value that JSON has no form for: {short(str(error))}."
+        ) from error
+
+
+def _check(manifest: Manifest) -> None:
+    """The rules that types alone do not hold."""
+    for where, fine, rule in _rules(manifest):
+        if not fine:
+            raise BundleError(
+                f"{MANIFEST}: {where} should be {rule}. Copy or export the bundle again."
+            )
+    for name, info in manifest.files.items():
+        check_file_name(name, f"{MANIFEST}: files")
+        if not _SHA256.fullmatch(info.sha256):
+            raise BundleError(
+                f"{MANIFEST}: files[{short(name)}].sha256 should be 64 hexadecimal digits."
+            )
+        if not 0 <= info.bytes <= MAX_FILE_BYTES:
+            raise BundleError(
+                f"{MANIFEST}: files[{short(name)}].bytes is {info.bytes}, not between 0 and "
+                f"{MAX_FILE_BYTES}."
+            )
+    for where, name in _references(manifest):
+        if name not in manifest.files:
+            raise BundleError(
+                f"{MANIFEST}: {where} names the file {short(name)}, which `files` does not list."
+            )
+
+
+def _rules(manifest: Manifest) -> Iterator[tuple[str, bool, str]]:
+    encoder, preprocess, text = manifest.encoder, manifest.preprocess, manifest.text
+    yield "created", bool(_DATE.fullmatch(manifest.created)), "a date, YYYY-MM-DD"
+    yield "encoder.parameters", encoder.parameters >= 0, "0 or more"
+    yield "encoder.embedding_dim", 1 <= encoder.embedding_dim <= 65536, "between 1 and 65536"
+    yield "encoder.opset", 1 <= encoder.opset <= 1000, "between 1 and 1000"
+    yield "preprocess.points", 8 <= preprocess.points <= 1 << 20, f"between 8 and {1 << 20}"
+    yield (
+        "preprocess.candidates",
+        preprocess.points <= preprocess.candidates <= 1 << 24,
+        f"between preprocess.points and {1 << 24}",
+    )
+    yield "text.logit_scale", 0 < text.logit_scale <= 1e4, "above 0 and at most 10000"
+    if text.encoder is not None:
+        length = text.encoder.context_length
+        yield "text.encoder.context_length", 2 <= length <= 65536, "between 2 and 65536"
+
+
+def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
+    text = manifest.text
+    yield "encoder.file", manifest.encoder.file
+    yield "text.labels", text.labels
+    yield "text.vectors", text.vectors
+    yield "text.mean", text.mean
+    if text.encoder is not None:
+        yield "text.encoder.file", text.encoder.file
+        yield "text.encoder.merges", text.encoder.merges

@@ -1,0 +1,202 @@
+"""Opening a bundle: nothing in the folder is trusted, every byte that is used was checked."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cg3d_runtime.bundle.arrays import decode_array
+from cg3d_runtime.bundle.labels import decode_labels
+from cg3d_runtime.bundle.manifest import (
+    MANIFEST,
+    MAX_MANIFEST_BYTES,
+    FileInfo,
+    Manifest,
+    decode_manifest,
+)
+from cg3d_runtime.errors import BundleError
+
+
+@dataclass(frozen=True)
+class BundleText:
+    """The text bank of a bundle, checked for consistency.
+
+    Attributes:
+        labels: L names.
+        aliases: for each label its other names.
+        vectors: (L, d) float32, as the text encoder gave them: neither centred nor unit.
+        mean: (d,) float32, taken off unit vectors before they are compared.
+        logit_scale: the factor on cosines.
+    """
+
+    labels: tuple[str, ...]
+    aliases: tuple[tuple[str, ...], ...]
+    vectors: NDArray[np.float32]
+    mean: NDArray[np.float32]
+    logit_scale: float
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was opened. Use `Bundle.open`.
+
+    Attributes:
+        root: its folder, absolute, with links resolved.
+        manifest: what it says about itself.
+    """
+
+    root: Path
+    manifest: Manifest
+
+    @classmethod
+    def open(cls, path: str | Path) -> Bundle:
+        """Open the bundle in a folder: read and check its manifest, and nothing else yet.
+
+        Raises:
+            BundleError: no such folder, no manifest, or one that is damaged or of another format.
+        """
+        folder = Path(path)
+        if not folder.is_dir():
+            found = "is a file" if folder.exists() else "does not exist"
+            raise BundleError(
+                f"{folder} {found}; a bundle is a folder with a {MANIFEST}. Check the path, or "
+                "make a bundle with cg3d-export."
+            )
+        root = folder.resolve()
+        if not (root / MANIFEST).exists():
+            raise BundleError(
+                f"{folder} holds no {MANIFEST}, so it is not a bundle. Check the path, or make a "
+                "bundle with cg3d-export."
+            )
+        try:
+            return cls(root, decode_manifest(_read(root, MANIFEST, None)))
+        except BundleError as error:
+            raise BundleError(f"{folder}: {error}") from error
+
+    def path(self, name: str) -> Path:
+        """Where a file of the bundle lies, after checking its place, size and hash.
+
+        Raises:
+            BundleError: the bundle has no such file, or it was changed, or it lies elsewhere.
+        """
+        self.bytes(name)
+        return _inside(self.root, name)
+
+    def bytes(self, name: str) -> bytes:
+        """The content of a file; exactly the bytes returned are the ones that were checked.
+
+        Raises:
+            BundleError: the bundle has no such file, or it was changed, or it lies elsewhere.
+        """
+        info = self.manifest.files.get(name)
+        if info is None:
+            raise BundleError(
+                f"{self.root}: the bundle has no file {name!r}; it has "
+                f"{', '.join(sorted(self.manifest.files))}."
+            )
+        data = _read(self.root, name, info)
+        if hashlib.sha256(data).hexdigest() != info.sha256:
+            raise BundleError(
+                f"{self.root / name} was changed after the export: its SHA-256 is not the one in "
+                f"{MANIFEST}. Copy or export the bundle again."
+            )
+        return data
+
+    def array(self, name: str) -> NDArray[Any]:
+        """A .npy file of the bundle, as a read-only array.
+
+        Raises:
+            BundleError: as `bytes`, or the file is no plain array of numbers.
+        """
+        return decode_array(self.bytes(name), str(self.root / name))
+
+    def text(self) -> BundleText:
+        """The text bank.
+
+        Raises:
+            BundleError: one of its files is damaged, or they do not fit each other.
+        """
+        info, dim = self.manifest.text, self.manifest.encoder.embedding_dim
+        rows = decode_labels(self.bytes(info.labels), str(self.root / info.labels))
+        if not rows:
+            raise BundleError(f"{self.root / info.labels} holds no labels. Export it again.")
+        return BundleText(
+            tuple(row.label for row in rows),
+            tuple(row.aliases for row in rows),
+            self._vectors(info.vectors, (len(rows), dim)),
+            self._vectors(info.mean, (dim,)),
+            info.logit_scale,
+        )
+
+    def verify(self) -> None:
+        """Check every file, used or not.
+
+        Raises:
+            BundleError: naming the first file that is missing or was changed.
+        """
+        for name in sorted(self.manifest.files):
+            self.bytes(name)
+        self.text()
+
+    def _vectors(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        array = self.array(name)
+        if array.dtype != np.float32 or array.shape != shape:
+            raise BundleError(
+                f"{self.root / name} should be {shape} float32 to fit the labels and the encoder, "
+                f"not {array.shape} {array.dtype}. Export the bundle again."
+            )
+        if not np.isfinite(array).all():
+            raise BundleError(f"{self.root / name} holds NaN or infinity. Export it again.")
+        return array
+
+
+def _inside(root: Path, name: str) -> Path:
+    """The file's real place, which must be in the bundle whatever links lie on the way."""
+    try:
+        place = (root / name).resolve(strict=True)
+    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
+        raise BundleError(
+            f"{root / name} is missing or cannot be reached ({error}). The bundle is incomplete: "
+            "copy or export it again."
+        ) from error
+    if not place.is_relative_to(root):
+        raise BundleError(
+            f"{root / name} is a link that leaves the bundle. A bundle holds its own files: copy "
+            "it again, following links."
+        )
+    return place
+
+
+def _read(root: Path, name: str, info: FileInfo | None) -> bytes:
+    """Read a file whose size is known beforehand, or a manifest, which is small."""
+    place = _inside(root, name)
+    try:
+        # Not blocking: a pipe in the file's place must not hang the robot.
+        descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
+        with os.fdopen(descriptor, "rb") as file:
+            found = os.fstat(file.fileno())
+            if not stat.S_ISREG(found.st_mode):
+                raise BundleError(f"{place} is not a plain file. Copy or export the bundle again.")
+            if info is None and found.st_size > MAX_MANIFEST_BYTES:
+                raise BundleError(
+                    f"{place} is larger than {MAX_MANIFEST_BYTES} bytes, so it is not of a bundle."
+                )
+            if info is not None and found.st_size != info.bytes:
+                raise BundleError(
+                    f"{place} has {found.st_size} bytes where {MANIFEST} says {info.bytes}: it was "
+                    "changed or cut short. Copy or export the bundle again."
+                )
+            # One byte more than expected, so that a file that grows meanwhile is noticed as well.
+            return file.read(found.st_size + 1)
+    except OSError as error:
+        raise BundleError(f"{place} cannot be read ({error}). Check its permissions.") from error
+
+
+_BINARY = getattr(os, "O_BINARY", 0)

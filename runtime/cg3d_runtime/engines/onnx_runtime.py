@@ -1,0 +1,180 @@
+"""ONNX Runtime as an engine, on the CPU or on a CUDA device, and never on another one quietly."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cg3d_runtime.dependencies import require
+from cg3d_runtime.errors import DependencyError, EngineError
+
+#: ONNX Runtime's names of where it may run.
+CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
+
+#: ONNX Runtime's names of the types that networks here take.
+_DTYPES: dict[str, np.dtype[Any]] = {
+    "tensor(float)": np.dtype(np.float32),
+    "tensor(int64)": np.dtype(np.int64),
+}
+
+_ERRORS_ONLY, _FATAL_ONLY = 3, 4
+
+
+@dataclass(frozen=True)
+class _Input:
+    """An input of the network; a dimension of any length is its name."""
+
+    dtype: np.dtype[Any]
+    shape: tuple[int | str, ...]
+
+    def __str__(self) -> str:
+        return f"({', '.join(str(length) for length in self.shape)}) {self.dtype}"
+
+    def takes(self, array: NDArray[Any]) -> bool:
+        return (
+            array.dtype == self.dtype
+            and array.ndim == len(self.shape)
+            and all(
+                found > 0 if isinstance(wanted, str) else found == wanted
+                for found, wanted in zip(array.shape, self.shape, strict=True)
+            )
+        )
+
+    def zeros(self) -> NDArray[Any]:
+        return np.zeros([n if isinstance(n, int) else 1 for n in self.shape], self.dtype)
+
+
+class OnnxRuntimeEngine:
+    """A network in an ONNX Runtime session. Thread-safe.
+
+    Args:
+        model: the bytes of an ONNX file without external data.
+        device: "cpu", or "cuda" for the first CUDA device.
+        threads: CPU threads that share one run; None lets ONNX Runtime take every core.
+
+    Raises:
+        DependencyError: ONNX Runtime is not installed.
+        EngineError: the model cannot be loaded, or not on this device.
+    """
+
+    def __init__(
+        self, model: bytes, device: Literal["cpu", "cuda"] = "cpu", threads: int | None = None
+    ) -> None:
+        provider, extra = (CPU, "cpu") if device == "cpu" else (CUDA, "gpu")
+        ort = load_onnxruntime()
+        if provider not in ort.get_available_providers():
+            raise EngineError(
+                f"this onnxruntime {ort.__version__} has no {provider}. "
+                f"Install the build that has it: pip install 'cg3d-sdk[{extra}]'"
+            )
+        self.name = f"onnxruntime {ort.__version__} ({device.upper()})"
+        # The model may name the CPU for what CUDA lacks; the first one is where it really runs.
+        providers = [CPU] if device == "cpu" else [CUDA, CPU]
+        if device == "cuda":
+            _load_cuda_libraries(ort)
+        try:
+            self._session = ort.InferenceSession(
+                model, _options(ort, device, threads), providers=providers
+            )
+        except Exception as error:  # its errors share no other base
+            raise EngineError(
+                f"{self.name} could not load the network: {_first_line(error)}. Check the bundle "
+                "with `cg3d info`, or export it again."
+            ) from error
+        # Otherwise a failing run would be repeated on the CPU, with a print.
+        self._session.disable_fallback()
+        if (used := self._session.get_providers()[0]) != provider:
+            raise EngineError(
+                f"{provider} was asked for, but onnxruntime fell back to {used}: its CUDA or cuDNN "
+                "libraries do not load here. Install the versions that onnxruntime-gpu "
+                f"{ort.__version__} needs, or use engine='cpu'."
+            )
+        self._inputs = {entry.name: _describe(entry) for entry in self._session.get_inputs()}
+        self._outputs = [entry.name for entry in self._session.get_outputs()]
+        if device == "cuda":
+            # Kernels that do not fit the device show at the first run, not before.
+            self.run({name: entry.zeros() for name, entry in self._inputs.items()})
+
+    def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the network once; see `Engine.run`."""
+        self._check(inputs)
+        try:
+            outputs = self._session.run(self._outputs, dict(inputs))
+        except Exception as error:  # its errors share no other base
+            raise EngineError(f"{self.name} failed to run: {_first_line(error)}") from error
+        return dict(zip(self._outputs, outputs, strict=True))
+
+    def _check(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        if inputs.keys() != self._inputs.keys():
+            wanted = ", ".join(f"{name!r} {entry}" for name, entry in self._inputs.items())
+            raise EngineError(
+                f"the network takes {wanted}; it was given {', '.join(map(repr, inputs)) or 'none'}"
+            )
+        for name, array in inputs.items():
+            if not isinstance(array, np.ndarray):
+                raise EngineError(
+                    f"input {name!r} should be a numpy array {self._inputs[name]}, "
+                    f"not {type(array).__name__}"
+                )
+            if not self._inputs[name].takes(array):
+                raise EngineError(
+                    f"input {name!r} should be {self._inputs[name]}, not {array.shape} "
+                    f"{array.dtype}"
+                )
+
+
+def load_onnxruntime() -> Any:
+    """The package `onnxruntime`, which two wheels provide.
+
+    Raises:
+        DependencyError: neither is installed.
+    """
+    try:
+        return require("onnxruntime", "cpu", "Running a bundle")
+    except DependencyError as error:
+        raise DependencyError(
+            f"{error} (or, with an NVIDIA GPU, pip install 'cg3d-sdk[gpu]'; never both)"
+        ) from error
+
+
+def _load_cuda_libraries(ort: Any) -> None:
+    """Find CUDA and cuDNN where pip puts them; the system's are found without this."""
+    if hasattr(ort, "preload_dlls"):
+        # It prints what it misses, and stdout may be somebody's JSON.
+        with contextlib.redirect_stdout(sys.stderr):
+            ort.preload_dlls()
+
+
+def _options(ort: Any, device: str, threads: int | None) -> Any:
+    if threads is not None and threads < 1:
+        raise EngineError(f"threads={threads} should be 1 or more, or None for every core")
+    options = ort.SessionOptions()
+    # All optimisations: for a 2 M parameter transformer in FP16 they cost 10 ms at the start and
+    # win them back within 20 runs; lower levels keep casting the weights at every run.
+    options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
+    options.intra_op_num_threads = threads or 0
+    options.inter_op_num_threads = 1
+    # A failing CUDA provider is reported once, by us.
+    options.log_severity_level = _ERRORS_ONLY if device == "cpu" else _FATAL_ONLY
+    return options
+
+
+def _describe(entry: Any) -> _Input:
+    dtype = _DTYPES.get(entry.type)
+    if dtype is None:
+        raise EngineError(
+            f"the network's input {entry.name!r} has the type {entry.type}, which no encoder of "
+            "cg3d-sdk has. Export the bundle again."
+        )
+    shape = (n if isinstance(n, int) else str(n or "any") for n in entry.shape)
+    return _Input(dtype, tuple(shape))
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]
