@@ -9,10 +9,12 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
+from importlib import resources
 from pathlib import Path
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError, VocabularyError
@@ -67,13 +69,11 @@ def derived_aliases(name: str) -> list[str]:
     ['cabinet', 'shelf']
     """
     plain = " ".join(re.sub(r"\([^)]*\)", " ", name).split())
-    halves = plain.split("/")
+    wordings = plain.split("/")
     # "cutting/chopping board" shares its last word; "cabinet/shelf" does not.
-    if len(halves) == 2 and " " not in halves[0] and " " in halves[1]:
-        halves[0] = f"{halves[0]} {halves[1].split()[-1]}"
-    return [half for half in (h.strip() for h in [plain, *halves]) if half not in (name, "")][
-        -len(halves) if len(halves) > 1 else None :
-    ]
+    if len(wordings) == 2 and " " not in wordings[0] and " " in wordings[1]:
+        wordings[0] = f"{wordings[0]} {wordings[1].split()[-1]}"
+    return [w.strip() for w in wordings if w.strip() not in ("", name)]
 
 
 def load_vocabulary(folder: Path) -> Vocabulary:
@@ -113,7 +113,18 @@ def load_vocabulary(folder: Path) -> Vocabulary:
                     labels[name] = []
                     vectors.append(vector)
                 labels[name] += [normal_name(s) for s in entry.get("synonyms", [])]
+    for alias, label in everyday_aliases().items():
+        if label in labels:
+            labels[label].append(alias)
     return Vocabulary(tuple(labels), _unambiguous_aliases(labels), np.stack(vectors))
+
+
+@cache
+def everyday_aliases() -> dict[str, str]:
+    """Hand-written synonyms, alias to label; the `everyday` part of `aliases.yaml`."""
+    text = (resources.files("cg3d_training.data") / "aliases.yaml").read_text(encoding="utf-8")
+    aliases: dict[str, str] = yaml.safe_load(text)["everyday"]
+    return aliases
 
 
 def _unambiguous_aliases(labels: dict[str, list[str]]) -> tuple[tuple[str, ...], ...]:
@@ -125,11 +136,16 @@ def _unambiguous_aliases(labels: dict[str, list[str]]) -> tuple[tuple[str, ...],
         )
         for name, synonyms in labels.items()
     }
+    everyday = everyday_aliases()
     claims: dict[str, int] = {}
     for aliases in candidates.values():
         for alias in aliases:
             claims[alias] = claims.get(alias, 0) + 1
     return tuple(
-        tuple(a for a in aliases if a not in labels and claims[a] == 1)
-        for aliases in candidates.values()
+        tuple(
+            alias
+            for alias in aliases
+            if alias not in labels and (claims[alias] == 1 or everyday.get(alias) == name)
+        )
+        for name, aliases in candidates.items()
     )

@@ -1,0 +1,199 @@
+"""Recipes: YAML files read into frozen dataclasses, with `--set a.b=c` on top.
+
+An unknown key or a wrong type is an error that names it; nothing is silently ignored.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+import yaml
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_training.data.augment import Augmentation
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """What to train on.
+
+    Attributes:
+        household: folder of the household set.
+        clip_text: folder of CLIP's text vectors.
+        open_licences_only: leave out objects whose licence does not allow shipping the weights.
+        validation: share of the training objects (by a hash of their name) held out.
+        orders: furthest point orders prepared for each object, each of another subset of its
+            points; one is drawn at every visit.
+    """
+
+    household: str = "../shared/data/household"
+    clip_text: str = "../shared/data/clip-text"
+    open_licences_only: bool = True
+    validation: float = 0.0
+    orders: int = 8
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Equation 5.
+
+    Attributes:
+        temperature: tau.
+        negatives: the texts that a cloud is set against: those of the batch, as in the paper, or
+            the whole vocabulary (the text vectors are frozen, so they cost one product).
+    """
+
+    temperature: float = 0.07
+    negatives: Literal["batch", "vocabulary"] = "batch"
+
+
+@dataclass(frozen=True)
+class OptimiserConfig:
+    """AdamW with a cosine schedule.
+
+    Attributes:
+        epochs, batch_size: as everywhere.
+        lr: peak learning rate; min_lr: at the end.
+        warmup_epochs: epochs of linear rise.
+        weight_decay: on matrices only.
+        clip_norm: largest norm of the gradient.
+        ema: decay of the running mean of the weights that is evaluated and exported; 0 for none.
+    """
+
+    epochs: int = 100
+    batch_size: int = 64
+    lr: float = 5e-5
+    min_lr: float = 1e-6
+    warmup_epochs: float = 0.0
+    weight_decay: float = 0.05
+    clip_norm: float = 10.0
+    ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class PretrainConfig:
+    """Everything that decides a pre-training run.
+
+    Attributes:
+        encoder: name of an encoder config.
+        encoder_sizes: sizes that differ from it.
+        seed: of weights, order and augmentation.
+        precision: of the forward pass; the loss is always float32.
+    """
+
+    encoder: str = "point_transformer_small"
+    encoder_sizes: dict[str, Any] = field(default_factory=dict)
+    seed: int = 1
+    precision: Literal["fp32", "bf16"] = "fp32"
+    data: DataConfig = field(default_factory=DataConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
+
+
+def list_recipes() -> list[str]:
+    """The recipes that ship with cg3d-sdk."""
+    folder = resources.files("cg3d_training") / "recipes"
+    return sorted(f.name for f in folder.iterdir() if f.name.endswith(".yaml"))
+
+
+def load_config(kind: type[T], source: str, overrides: Sequence[str] = ()) -> T:
+    """Read a recipe.
+
+    Args:
+        kind: the dataclass to make.
+        source: a YAML file, or the name of a recipe that ships with cg3d-sdk.
+        overrides: "a.b=c" each; the value is read as YAML.
+
+    Raises:
+        TrainingError: no such file, broken YAML, an unknown key or a value of the wrong type.
+    """
+    raw = _read(source)
+    for override in overrides:
+        key, equals, value = override.partition("=")
+        if not equals:
+            raise TrainingError(f"--set {override!r}: write it as a.b=value")
+        *parents, last = key.strip().split(".")
+        node = raw
+        for parent in parents:
+            node = node.setdefault(parent, {})
+            if not isinstance(node, dict):
+                raise TrainingError(f"--set {override!r}: {parent!r} is not a section")
+        node[last] = yaml.safe_load(value)
+    return from_dict(kind, raw, where=source)
+
+
+def _read(source: str) -> dict[str, Any]:
+    path = Path(source)
+    if path.is_file():
+        text = path.read_text(encoding="utf-8")
+    elif f"{source.removesuffix('.yaml')}.yaml" in list_recipes():
+        file = resources.files("cg3d_training") / "recipes" / f"{source.removesuffix('.yaml')}.yaml"
+        text = file.read_text(encoding="utf-8")
+    else:
+        raise TrainingError(
+            f"{source!r} is neither a file nor a recipe; recipes: {', '.join(list_recipes())}"
+        )
+    try:
+        raw = yaml.safe_load(text) or {}
+    except yaml.YAMLError as error:
+        raise TrainingError(f"{source}: not valid YAML: {error}") from error
+    if not isinstance(raw, dict):
+        raise TrainingError(f"{source}: should hold keys and values, not a {type(raw).__name__}")
+    return raw
+
+
+def from_dict(kind: type[T], raw: dict[str, Any], where: str) -> T:
+    """Make a config dataclass from plain values, strictly.
+
+    Raises:
+        TrainingError: an unknown key or a value of the wrong type, with its place.
+    """
+    hints = typing.get_type_hints(kind)
+    unknown = sorted(set(raw) - set(hints))
+    if unknown:
+        near = difflib.get_close_matches(unknown[0], list(hints), n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else f" There are: {', '.join(hints)}."
+        raise TrainingError(f"{where}: unknown key {unknown[0]!r}.{hint}")
+    values = {key: _convert(hints[key], value, f"{where}: {key}") for key, value in raw.items()}
+    return kind(**values)
+
+
+def _convert(hint: Any, value: Any, where: str) -> Any:
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+        if not isinstance(value, dict):
+            raise TrainingError(f"{where} should be a section of keys, not {value!r}")
+        return from_dict(hint, value, where)
+    origin, arguments = typing.get_origin(hint), typing.get_args(hint)
+    if origin is Literal:
+        if value not in arguments:
+            raise TrainingError(f"{where} is {value!r}; choose from {', '.join(map(str, arguments))}")
+        return value
+    if origin is tuple:
+        if not isinstance(value, list) or len(value) != len(arguments):
+            raise TrainingError(f"{where} should be a list of {len(arguments)}, not {value!r}")
+        return tuple(_convert(h, v, where) for h, v in zip(arguments, value, strict=True))
+    if origin in (typing.Union, types.UnionType):
+        inner = [a for a in arguments if a is not type(None)]
+        return None if value is None else _convert(inner[0], value, where)
+    if origin is dict:
+        hint = dict
+    # YAML reads 5e-5 as text: accept whatever float() takes.
+    if hint is float and isinstance(value, (int, str)) and not isinstance(value, bool):
+        try:
+            return float(value)
+        except ValueError:
+            pass
+    if not isinstance(value, hint) or (hint is int and isinstance(value, bool)):
+        raise TrainingError(f"{where} should be a {hint.__name__}, not {value!r}")
+    return value

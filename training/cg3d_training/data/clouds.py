@@ -1,0 +1,44 @@
+"""Clouds as the encoder meets them in training: several furthest point orders of each object."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from tqdm import tqdm
+
+from cg3d_runtime.points import furthest_point_order, unit_sphere
+from cg3d_training.data.household import HouseholdSet
+
+
+class OrderedClouds:
+    """For each object, `orders` samples of `points` points in furthest point order.
+
+    Each is drawn from another random subset of the object's points, in another order, so that
+    the encoder never sees the very same points twice too often; sampling is done once, before
+    training, and not at every visit.
+    """
+
+    def __init__(self, objects: HouseholdSet, points: int, orders: int, seed: int) -> None:
+        rng = np.random.default_rng(seed)
+        clouds = np.empty((len(objects), orders, points, 3), np.float16)
+        for i in tqdm(range(len(objects)), desc="furthest point orders", unit="object"):
+            whole = objects.points(i)
+            for j in range(orders):
+                clouds[i, j] = one_order(whole, points, rng)
+        self._clouds = clouds
+
+    def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
+        """(B, points, 3) float32: for each object one of its orders."""
+        which = rng.integers(self._clouds.shape[1], size=len(rows))
+        return torch.from_numpy(self._clouds[rows, which].astype(np.float32))
+
+
+def one_order(
+    whole: NDArray[np.float32], points: int, rng: np.random.Generator
+) -> NDArray[np.float32]:
+    """A random subset of a cloud (at least half of it), in the unit sphere, in order."""
+    keep = int(rng.integers(max(points, len(whole) // 2), len(whole) + 1))
+    subset = unit_sphere(whole[rng.permutation(len(whole))[:keep]]).xyz
+    return subset[furthest_point_order(subset, points)]
