@@ -83,7 +83,7 @@ class PatchEncoder(nn.Module):
         shared = functional.linear(whole, weight[:, :half], widen.bias)
         own = functional.linear(local, weight[:, half:])
         mixed = own.reshape(batch * groups, k, -1) + shared[:, None]
-        out = _rows(narrow, relu(norm2(mixed.reshape(len(points), -1))))
+        out = _rows(narrow, relu(norm2(mixed.reshape(points.shape[0], -1))))
         return out.reshape(batch, groups, k, -1).amax(dim=2)
 
 
@@ -212,7 +212,7 @@ class PointTransformer(PointEncoder):
     def embed_patches(self, patches: Tensor, centres: Tensor) -> Tensor:
         """Everything right of the geometry; this half may run in half precision."""
         tokens = self.reduce_dim(self.encoder(patches))
-        batch = len(tokens)
+        batch = tokens.shape[0]  # len() would fix the batch of an exported graph
         x = torch.cat([self.cls_token.expand(batch, -1, -1), tokens], dim=1)
         positions = torch.cat([self.cls_pos.expand(batch, -1, -1), self.pos_embed(centres)], dim=1)
         x = self.norm(self.blocks(x, positions))

@@ -1,0 +1,101 @@
+"""Torch to ONNX: one FP32 graph per network, without sampling loops and without traces of us."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any
+
+import onnx
+import torch
+from onnxscript import optimizer
+from torch import Tensor, nn
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_training.encoders import PointEncoder
+
+#: Read by every ONNX Runtime from 1.18 on and by TensorRT from 10.0 on.
+OPSET = 18
+
+_NO_LIMIT = 1 << 31
+
+
+class _UnitRows(nn.Module):
+    """The encoder for ordered points, with the division by the length that follows it."""
+
+    def __init__(self, encoder: PointEncoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+
+    def forward(self, points: Tensor) -> Tensor:
+        return nn.functional.normalize(self.encoder.embed_ordered(points).float(), dim=-1)
+
+
+def encoder_graph(encoder: PointEncoder) -> onnx.ModelProto:
+    """The graph of a 3D encoder.
+
+    Input "points" (batch, n, 3) float32 in furthest point order, of which every sampling inside
+    takes a prefix; output "embedding" (batch, d) float32 unit rows.
+    """
+    points = torch.zeros(2, encoder.points, 3)
+    points[:] = torch.linspace(-0.5, 0.5, encoder.points * 3).reshape(-1, 3)
+    return _export(_UnitRows(encoder), points, "points", "encoder")
+
+
+def text_graph(tower: nn.Module, context_length: int) -> onnx.ModelProto:
+    """The graph of a text encoder.
+
+    Input "tokens" (batch, context_length) int64; output "embedding" (batch, d) float32, not
+    normalised.
+    """
+    tokens = torch.ones(2, context_length, dtype=torch.long)
+    return _export(tower, tokens, "tokens", "text_encoder")
+
+
+def _export(module: nn.Module, example: Tensor, given: str, name: str) -> onnx.ModelProto:
+    with torch.no_grad(), warnings.catch_warnings():
+        # The exporter warns about its own internals; what it makes is checked below and by parity.
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            module.eval(),
+            # With an example batch of 1 the exporter succeeds and the graph fails at run time.
+            (example,),
+            input_names=[given],
+            output_names=["embedding"],
+            opset_version=OPSET,
+            dynamo=True,
+            dynamic_shapes=({0: torch.export.Dim("batch")},),
+            verbose=False,
+        )
+    assert program is not None
+    model = optimizer.optimize(
+        program.model_proto,
+        # Weights that a module reshapes or slices are folded whatever their size.
+        input_size_limit=_NO_LIMIT,
+        output_size_limit=_NO_LIMIT,
+    )
+    if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
+        raise TrainingError(
+            f"{type(module).__name__} cannot be exported: its graph takes batches of "
+            f"{len(example)} alone. Its code turns the batch size into a Python number; use "
+            "x.shape[0] in place of len(x)."
+        )
+    return _anonymous(model, name)
+
+
+def _anonymous(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
+    """Drop the exporter's notes: source files, stack traces, parameter tables."""
+    graph = model.graph
+    graph.name = name
+    for noted in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
+        _clear(noted, "metadata_props")
+        _clear(noted, "doc_string")
+    # Intermediate types follow from the operators, and precision is about to change some.
+    del graph.value_info[:]
+    model.producer_name, model.producer_version = "cg3d-sdk", ""
+    onnx.checker.check_model(model, full_check=True)
+    return model
+
+
+def _clear(message: Any, field: str) -> None:
+    if field in message.DESCRIPTOR.fields_by_name:
+        message.ClearField(field)
