@@ -1,7 +1,28 @@
-"""Name things in 3D: `Recognizer("bundle").classify(points)`."""
+"""Name things in 3D: `Recognizer().classify(points)`."""
 
 from __future__ import annotations
 
+from cg3d_runtime.errors import (
+    BundleError,
+    Cg3dError,
+    DependencyError,
+    EngineError,
+    InputError,
+    VocabularyError,
+)
+from cg3d_sdk.recognizer import Recognizer
+from cg3d_sdk.results import Classification, Ranked
 from cg3d_sdk.version import __version__
 
-__all__ = ["__version__"]
+__all__ = [
+    "BundleError",
+    "Cg3dError",
+    "Classification",
+    "DependencyError",
+    "EngineError",
+    "InputError",
+    "Ranked",
+    "Recognizer",
+    "VocabularyError",
+    "__version__",
+]

@@ -56,7 +56,9 @@ class Checkpoint:
         try:
             encoder.load_state_dict(self.state_dict, strict=True)
         except RuntimeError as error:
-            raise TrainingError(f"the checkpoint's weights do not fit {self.spec}: {error}") from error
+            raise TrainingError(
+                f"the checkpoint's weights do not fit {self.spec}: {error}"
+            ) from error
         return encoder.eval()
 
 

@@ -177,7 +177,9 @@ def _convert(hint: Any, value: Any, where: str) -> Any:
     origin, arguments = typing.get_origin(hint), typing.get_args(hint)
     if origin is Literal:
         if value not in arguments:
-            raise TrainingError(f"{where} is {value!r}; choose from {', '.join(map(str, arguments))}")
+            raise TrainingError(
+                f"{where} is {value!r}; choose from {', '.join(map(str, arguments))}"
+            )
         return value
     if origin is tuple:
         if not isinstance(value, list) or len(value) != len(arguments):

@@ -107,7 +107,9 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     encoder = build_encoder(spec)
-    run = _Run(encoder, config, output, steps_per_epoch=len(data.train) // config.optimiser.batch_size)
+    run = _Run(
+        encoder, config, output, steps_per_epoch=len(data.train) // config.optimiser.batch_size
+    )
     if resume:
         run.load()
     run.write_config()
@@ -168,7 +170,7 @@ def _top1(encoder: PointEncoder, objects: HouseholdSet, anchors: Tensor) -> floa
     """Share of objects whose best label over the whole vocabulary is one of their own."""
     rng = np.random.default_rng(0)
     clouds = OrderedClouds(objects, encoder.points, 1, 0).batch(np.arange(len(objects)), rng)
-    embedding = torch.cat([encoder.embed_ordered(part) for part in clouds.split(64)])
+    embedding = torch.cat([encoder.embed_ordered(part) for part in torch.split(clouds, 64)])
     best = (unit_rows(embedding) @ anchors.T).argmax(dim=1)
     return float(np.mean([int(b) in o.rows for b, o in zip(best, objects.objects, strict=True)]))
 
@@ -219,9 +221,7 @@ class _Run:
     def averaged(self) -> PointEncoder:
         """A copy of the encoder with the mean weights, in eval mode."""
         spec = encoder_spec(self.config.encoder)
-        copy = build_encoder(
-            EncoderSpec(spec.architecture, spec.sizes | self.config.encoder_sizes)
-        )
+        copy = build_encoder(EncoderSpec(spec.architecture, spec.sizes | self.config.encoder_sizes))
         copy.load_state_dict(self._average)
         return copy.eval()
 

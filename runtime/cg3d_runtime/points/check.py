@@ -59,7 +59,7 @@ def as_points(points: ArrayLike) -> CheckedPoints:
         raise InputError("the cloud is empty: shape (0, 3). Was the sensor or the crop empty?")
 
     keeps_digits = np.float32 if np.can_cast(array.dtype, np.float32) else np.float64
-    xyz = np.ascontiguousarray(array[:, :3], dtype=keeps_digits)
+    xyz: NDArray[np.floating] = np.ascontiguousarray(array[:, :3], dtype=keeps_digits)
     finite = np.isfinite(xyz).all(axis=1)
     dropped = int(len(xyz) - finite.sum())
     if dropped:

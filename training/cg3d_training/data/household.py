@@ -69,7 +69,8 @@ class HouseholdSet:
 
     def points(self, index: int) -> NDArray[np.float32]:
         """(2048, 3) float32, y up, about the unit sphere."""
-        return self.xyz_u16[index].astype(np.float32) * np.float32(2 / 65535) - np.float32(1)
+        points: NDArray[np.float32] = self.xyz_u16[index] * np.float32(2 / 65535) - np.float32(1)
+        return points
 
     def where(self, keep: Callable[[HouseholdObject], bool]) -> HouseholdSet:
         """The objects that `keep` says yes to."""

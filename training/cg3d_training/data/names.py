@@ -29,6 +29,7 @@ class NameRules:
     objects: dict[str, str]
     never_alone: frozenset[str]
     benchmark_classes: dict[str, str]
+    tabletop_classes: dict[str, str]
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,11 @@ def name_rules() -> NameRules:
     text = (resources.files("cg3d_training.data") / "aliases.yaml").read_text(encoding="utf-8")
     raw = yaml.safe_load(text)
     return NameRules(
-        raw["everyday"], raw["objects"], frozenset(raw["never_alone"]), raw["benchmark_classes"]
+        raw["everyday"],
+        raw["objects"],
+        frozenset(raw["never_alone"]),
+        raw["benchmark_classes"],
+        raw["tabletop_classes"],
     )
 
 

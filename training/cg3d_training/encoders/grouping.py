@@ -54,9 +54,7 @@ def nearest_neighbours(points: Tensor, centres: Tensor, k: int) -> Tensor:
         (B, M, k) int64 indices into the points.
     """
     cross = centres @ points.transpose(1, 2)
-    distance = (
-        (centres**2).sum(-1, keepdim=True) + (points**2).sum(-1)[:, None, :] - 2.0 * cross
-    )
+    distance = (centres**2).sum(-1, keepdim=True) + (points**2).sum(-1)[:, None, :] - 2.0 * cross
     # sorted=True because TensorRT refuses the unsorted form.
     return distance.topk(k, dim=-1, largest=False, sorted=True).indices
 

@@ -71,19 +71,20 @@ class PatchEncoder(nn.Module):
     def forward(self, patches: Tensor) -> Tensor:
         """(B, G, k, 3) to (B, G, out)."""
         batch, groups, k, _ = patches.shape
-        first, norm1, relu, second = self.first_conv
+        first, norm1, _, second = self.first_conv
         widen, norm2, _, narrow = self.second_conv
         # Kernel-1 convolutions written as products of rows: the same numbers, twice the speed.
         points = patches.reshape(-1, 3)
-        local = _rows(second, relu(norm1(_rows(first, points))))
+        local = _rows(second, functional.relu(norm1(_rows(first, points))))
         whole = local.reshape(batch * groups, k, -1).amax(dim=1)
         # conv([whole, local]) = conv_a(whole) + conv_b(local): the whole is convolved once per
         # patch and not once per point.
+        assert isinstance(widen, nn.Conv1d)
         weight, half = widen.weight.squeeze(-1), whole.shape[1]
         shared = functional.linear(whole, weight[:, :half], widen.bias)
         own = functional.linear(local, weight[:, half:])
         mixed = own.reshape(batch * groups, k, -1) + shared[:, None]
-        out = _rows(narrow, relu(norm2(mixed.reshape(points.shape[0], -1))))
+        out = _rows(narrow, functional.relu(norm2(mixed.reshape(points.shape[0], -1))))
         return out.reshape(batch, groups, k, -1).amax(dim=2)
 
 
@@ -107,7 +108,8 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(batch, length, 3, self.heads, width // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
         mixed = functional.scaled_dot_product_attention(q, k, v)
-        return self.proj(mixed.transpose(1, 2).reshape(batch, length, width))
+        out: Tensor = self.proj(mixed.transpose(1, 2).reshape(batch, length, width))
+        return out
 
 
 class Mlp(nn.Module):
@@ -119,7 +121,8 @@ class Mlp(nn.Module):
         self.fc2 = nn.Linear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.fc2(functional.gelu(self.fc1(x)))
+        out: Tensor = self.fc2(functional.gelu(self.fc1(x)))
+        return out
 
 
 class Block(nn.Module):
@@ -217,20 +220,16 @@ class PointTransformer(PointEncoder):
         positions = torch.cat([self.cls_pos.expand(batch, -1, -1), self.pos_embed(centres)], dim=1)
         x = self.norm(self.blocks(x, positions))
         feature = torch.cat([x[:, 0], x[:, 1:].amax(dim=1)], dim=-1)
-        if self.config.head_only:
-            return self.cls_head_finetune(feature)
-        return self.projection(feature)
+        head = self.cls_head_finetune if self.config.head_only else self.projection
+        out: Tensor = head(feature)
+        return out
 
     def _embed(self, points: Tensor, centres: Tensor) -> Tensor:
         return self.embed_patches(self.patches(points, centres), centres)
 
     def _initialise(self) -> None:
         for module in self.modules():
-            if isinstance(module, nn.Linear):
-                nn.init.trunc_normal_(module.weight, std=0.02)
-                if module.bias is not None:
-                    nn.init.zeros_(module.bias)
-            elif isinstance(module, nn.Conv1d):
+            if isinstance(module, (nn.Linear, nn.Conv1d)):
                 nn.init.trunc_normal_(module.weight, std=0.02)
                 if module.bias is not None:
                     nn.init.zeros_(module.bias)

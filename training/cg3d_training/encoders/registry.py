@@ -110,7 +110,7 @@ def build_encoder(spec: EncoderSpec) -> PointEncoder:
             f"{', '.join(sorted(known))}."
         )
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.sizes.items()}
-    return module(config(**sizes))  # type: ignore[call-arg]
+    return module(config(**sizes))
 
 
 def create_encoder(name: str) -> PointEncoder:

@@ -1,0 +1,210 @@
+"""The Recognizer: from points to a name, by composing the rooms of `cg3d_runtime`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cg3d_runtime.bundle import Bundle
+from cg3d_runtime.engines.choose import EngineChoice, open_engine
+from cg3d_runtime.errors import InputError, VocabularyError
+from cg3d_runtime.points import Prepared, Up, prepare
+from cg3d_runtime.points.normalize import check_up
+from cg3d_runtime.text.bank import TextBank
+from cg3d_runtime.text.encoder import TextEncoder
+from cg3d_runtime.text.space import TextSpace
+from cg3d_runtime.text.tokenizer import Tokenizer
+from cg3d_sdk.results import Classification, Ranked
+
+#: The bundle that ships with the package.
+DEFAULT_BUNDLE = "household-small"
+
+#: Clouds that go through the encoder at once; more would only cost memory.
+_BATCH = 32
+
+
+def default_bundle() -> Path:
+    """The folder of the bundle that ships with the package."""
+    return Path(str(resources.files("cg3d_sdk") / "bundles" / DEFAULT_BUNDLE))
+
+
+class Recognizer:
+    """Names point clouds with the words of a text bank.
+
+    Safe to use from several threads at once. Loading takes a fraction of a second; make one
+    Recognizer and keep it.
+
+    Args:
+        bundle: a folder made by `cg3d-export`; None for the one that ships with the package.
+        labels: the names to choose from, in any spelling the bundle knows (see `vocabulary`);
+            None for all of them.
+        engine: "auto" (a GPU if it really works, else the CPU), "cpu" or "cuda".
+        up: the axis that points up in your clouds: "z" (robots, ROS) or "y" (most mesh files).
+        threads: CPU threads of the engine; None leaves the choice to it.
+
+    Raises:
+        BundleError: the bundle is missing, damaged or of another format.
+        VocabularyError: a label is not in the bundle's vocabulary; the nearest ones are named.
+        EngineError: no engine of that kind works here.
+        DependencyError: no engine is installed; the message has the line that installs one.
+        InputError: `up` is not an axis.
+    """
+
+    def __init__(
+        self,
+        bundle: str | Path | None = None,
+        *,
+        labels: Iterable[str] | None = None,
+        engine: EngineChoice = "auto",
+        up: Up = "z",
+        threads: int | None = None,
+    ) -> None:
+        self.up: Up = check_up(up)
+        self.bundle = Bundle.open(default_bundle() if bundle is None else bundle)
+        self._engine_options = (engine, threads)
+        self._text = self.bundle.text()
+        self._space = TextSpace(self._text.mean)
+        self.bank = self._vocabulary if labels is None else self._vocabulary.select(labels)
+        manifest = self.bundle.manifest
+        self._engine = open_engine(self.bundle.bytes(manifest.encoder.file), engine, threads)
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The names to choose from."""
+        return self.bank.labels
+
+    @property
+    def vocabulary(self) -> tuple[str, ...]:
+        """Every label of the bundle; each may have aliases beside."""
+        return self._vocabulary.labels
+
+    @property
+    def engine(self) -> str:
+        """What runs the encoder, for people."""
+        return self._engine.name
+
+    def classify(self, points: ArrayLike, up: Up | None = None) -> Classification:
+        """Name one cloud.
+
+        Args:
+            points: (N, 3) or wider, any number type, any unit; x, y, z first. Rows with NaN or
+                infinity are dropped.
+            up: the axis that points up, if it differs from the Recognizer's.
+
+        Raises:
+            InputError: the points are no usable cloud; the message says why.
+        """
+        return self.classify_many([points], up)[0]
+
+    def classify_many(
+        self, clouds: Sequence[ArrayLike], up: Up | None = None
+    ) -> list[Classification]:
+        """Name several clouds at once; see `classify`.
+
+        Raises:
+            InputError: one of the clouds is not usable; the message says which and why.
+        """
+        prepared = self._prepare(clouds, up)
+        embeddings = self._embed(prepared)
+        scores = self.bank.score(embeddings) if prepared else np.empty((0, 0), np.float32)
+        return [
+            _classification(self.labels, row, embedding, cloud.dropped)
+            for row, embedding, cloud in zip(scores, embeddings, prepared, strict=True)
+        ]
+
+    def embed(
+        self, points: ArrayLike | Sequence[ArrayLike], up: Up | None = None
+    ) -> NDArray[np.float32]:
+        """Embeddings, to compare with each other or with `embed_text`.
+
+        Args:
+            points: one cloud as an array (N, 3+), or a list of such arrays.
+            up: the axis that points up, if it differs from the Recognizer's.
+
+        Returns:
+            (n, d) float32 unit rows, one for each cloud.
+
+        Raises:
+            InputError: a cloud is not usable.
+        """
+        one = isinstance(points, np.ndarray) or not _holds_arrays(points)
+        return self._embed(self._prepare([points] if one else points, up))  # type: ignore[list-item, arg-type]
+
+    def embed_text(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
+        """Embeddings of words, in the space of `embed`.
+
+        Args:
+            texts: names, or simple phrasings around one ("a photo of a chair").
+
+        Returns:
+            (n, d) float32 unit rows; the products with those of `embed` are cosines.
+
+        Raises:
+            VocabularyError: a text that the bundle's text encoder was not made for, or a bundle
+                without a text encoder.
+        """
+        return self._space.apply(
+            self._text_encoder.embed([texts] if isinstance(texts, str) else list(texts))
+        )
+
+    def _prepare(self, clouds: Sequence[ArrayLike], up: Up | None) -> list[Prepared]:
+        spec = self.bundle.manifest.preprocess
+        prepared = []
+        for i, cloud in enumerate(clouds):
+            try:
+                prepared.append(prepare(cloud, spec, self.up if up is None else up))
+            except InputError as error:
+                if len(clouds) == 1:
+                    raise
+                raise InputError(f"cloud {i} of {len(clouds)}: {error}") from error
+        return prepared
+
+    def _embed(self, prepared: Sequence[Prepared]) -> NDArray[np.float32]:
+        rows = [np.empty((0, self.bundle.manifest.encoder.embedding_dim), np.float32)]
+        for start in range(0, len(prepared), _BATCH):
+            batch = np.stack([p.cloud for p in prepared[start : start + _BATCH]])
+            rows.append(self._engine.run({"points": batch})["embedding"])
+        return np.concatenate(rows)
+
+    @cached_property
+    def _vocabulary(self) -> TextBank:
+        return TextBank(
+            self._text.labels,
+            self._text.aliases,
+            self._space.apply(self._text.vectors),
+            self._text.logit_scale,
+        )
+
+    @cached_property
+    def _text_encoder(self) -> TextEncoder:
+        info = self.bundle.manifest.text.encoder
+        if info is None:
+            raise VocabularyError(
+                f"the bundle {self.bundle.manifest.name!r} has no text encoder; it knows the "
+                "labels in `vocabulary` only"
+            )
+        merges = self.bundle.bytes(info.merges).decode("utf-8")
+        engine = open_engine(self.bundle.bytes(info.file), *self._engine_options)
+        return TextEncoder(
+            engine, Tokenizer(merges), info.context_length, self._vocabulary, info.open_vocabulary
+        )
+
+
+def _holds_arrays(points: object) -> bool:
+    """Whether a list is a list of clouds, not one cloud written as lists of numbers."""
+    return isinstance(points, (list, tuple)) and (len(points) == 0 or np.ndim(points[0]) >= 2)
+
+
+def _classification(
+    labels: tuple[str, ...],
+    scores: NDArray[np.float32],
+    embedding: NDArray[np.float32],
+    dropped: int,
+) -> Classification:
+    ranking = tuple(Ranked(labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable"))
+    return Classification(ranking[0].label, ranking[0].score, ranking, embedding, dropped)

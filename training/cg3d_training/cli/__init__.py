@@ -1,0 +1,1 @@
+"""The `cg3d-train` command: one module a verb."""
