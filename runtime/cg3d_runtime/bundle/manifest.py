@@ -143,7 +143,7 @@ def encode_manifest(manifest: Manifest) -> bytes:
         BundleError: the manifest breaks a rule of the format.
     """
     _check(manifest)
-    return _encode({**asdict(manifest), "digest": _digest(manifest)})
+    return _with_digest(manifest)
 
 
 def decode_manifest(data: bytes) -> Manifest:
@@ -174,8 +174,9 @@ def _decode(data: bytes) -> Manifest:
         )
     digest = value.pop("digest", None)
     manifest = decode(Manifest, value, MANIFEST)
+    _check(manifest)
     # The digest holds the meaning; comparing the text also notices changed spaces and escapes.
-    if digest != _digest(manifest) or data != encode_manifest(manifest):
+    if digest != _digest(manifest) or data != _with_digest(manifest):
         raise BundleError(
             f"{MANIFEST}: its digest does not match its content, so it was changed after the "
             "export. Copy or export the bundle again."
@@ -194,6 +195,10 @@ def check_file_name(name: str, where: str) -> None:
             f"{where}: {short(name)} is not a file name that a bundle may hold. Names are "
             "relative, of letters, digits, '.', '_', '-' and '/', and stay inside the bundle."
         )
+
+
+def _with_digest(manifest: Manifest) -> bytes:
+    return _encode({**asdict(manifest), "digest": _digest(manifest)})
 
 
 def _digest(manifest: Manifest) -> str:
