@@ -37,7 +37,7 @@ class TextTowerConfig:
     width: int = 192
     layers: int = 2
     heads: int = 3
-    head_width: int = 1024
+    head_width: int = 1536
     embedding_dim: int = 512
 
 
@@ -50,7 +50,7 @@ class TextTower(nn.Module):
 
     Args:
         config: the shape.
-        known_tokens: CLIP ids that get a row, the start and end of text among them.
+        known_tokens: CLIP ids that get a row, the start and end of text among them; 0 never does.
 
     Raises:
         TrainingError: no tokens, ids that are not CLIP's, or a width the heads do not divide.
@@ -60,7 +60,8 @@ class TextTower(nn.Module):
 
     def __init__(self, config: TextTowerConfig, known_tokens: Iterable[int]) -> None:
         super().__init__()
-        known = sorted(set(known_tokens))
+        # 0 pads. It is also "!" before another sign, which no name needs.
+        known = sorted(set(known_tokens) - {0})
         if not known or known[0] < 0 or known[-1] >= CLIP_VOCABULARY_SIZE:
             raise TrainingError(
                 f"known tokens must be CLIP ids from 0 to {CLIP_VOCABULARY_SIZE - 1}, and some"
@@ -100,7 +101,8 @@ class TextTower(nn.Module):
         pooled = self.norm(x[:, 0])
         vector = self.output(nn.functional.gelu(self.hidden(pooled))) + self.skip(pooled)
         # FP32 whatever precision the weights are stored in.
-        return vector.float()
+        in_fp32: Tensor = vector.float()
+        return in_fp32
 
 
 class _Block(nn.Module):
@@ -115,6 +117,7 @@ class _Block(nn.Module):
         self.contract = nn.Linear(4 * width, width)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
+        """(B, L, width) features and (B, 1, 1, L) added to the scores -> (B, L, width)."""
         batch, length, width = x.shape
         # Attention in plain operations: it exports to any opset, and texts are short.
         qkv = self.qkv(self.norm1(x)).reshape(batch, length, 3, self.heads, width // self.heads)
@@ -122,5 +125,5 @@ class _Block(nn.Module):
         scores = q @ k.transpose(-1, -2) * (width // self.heads) ** -0.5 + mask
         mixed = (scores.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width)
         x = x + self.project(mixed)
-        hidden: Tensor = nn.functional.gelu(self.expand(self.norm2(x)))
-        return x + self.contract(hidden)
+        mlp: Tensor = self.contract(nn.functional.gelu(self.expand(self.norm2(x))))
+        return x + mlp
