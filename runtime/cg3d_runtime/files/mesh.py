@@ -1,0 +1,102 @@
+"""Meshes through trimesh: .obj, .off, .stl, .glb and .gltf, sampled on their surface."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cg3d_runtime.dependencies import require
+from cg3d_runtime.errors import InputError
+from cg3d_runtime.files.gltf import check_gltf
+from cg3d_runtime.files.surface import sample_surface
+
+# A scene may place one mesh many times; this many triangles take about 2 GB to sample.
+_LARGEST_FACES = 10_000_000
+
+
+class _Neighbours:
+    """Gives trimesh the files that a mesh refers to: those in or below its own folder, no others.
+
+    trimesh asks its resolver for them by item, as a .gltf does for its .bin.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()
+
+    def __getitem__(self, name: str) -> bytes:
+        return self.get(name)
+
+    def get(self, name: str) -> bytes:
+        path = (self._folder / name.strip()).resolve()
+        if not path.is_relative_to(self._folder):
+            raise InputError(f"it refers to {name!r}, which is outside its folder")
+        if not path.is_file():
+            raise InputError(f"it refers to {name!r}, which is not there")
+        return path.read_bytes()
+
+
+def read_mesh(data: bytes, path: Path) -> tuple[NDArray[np.floating], int]:
+    """Points sampled on the surface of a mesh, placed as its scene says; vertices if no faces."""
+    trimesh = require("trimesh", "files", f"Reading {path.suffix.lower()} files")
+    if path.suffix.lower() in (".glb", ".gltf"):
+        check_gltf(data)
+    if path.suffix.lower() == ".stl":
+        _check_stl(data)
+    try:
+        scene = trimesh.load(
+            BytesIO(data),
+            file_type=path.suffix.lower().lstrip("."),
+            resolver=_Neighbours(path.parent),
+            force="scene",
+            process=False,  # merging vertices changes no surface and costs time
+            skip_materials=True,
+        )
+        placed = list(_placed(scene))
+    except InputError:
+        raise
+    except Exception as error:  # its parsers raise whatever they trip over
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise InputError(f"not a sound {path.suffix.lower()} file ({reason[:200]})") from error
+    total = sum(len(faces) for _, faces in placed)
+    vertices = np.concatenate([np.empty((0, 3))] + [corners for corners, _ in placed])
+    if len(vertices) == 0:
+        raise InputError(f"no vertex of a {path.suffix.lower()} file in it")
+    if total == 0:
+        return vertices, 0
+    starts = np.cumsum([0] + [len(corners) for corners, _ in placed])
+    triangles = [faces + start for (_, faces), start in zip(placed, starts, strict=False)]
+    return sample_surface(vertices, np.concatenate(triangles)), total
+
+
+def _check_stl(data: bytes) -> None:
+    """Refuse a binary STL that is cut off; trimesh would take it for an empty text file."""
+    if data.lstrip().startswith(b"solid") or len(data) < 84:
+        return
+    triangles = int.from_bytes(data[80:84], "little")
+    if 84 + 50 * triangles > len(data):
+        raise InputError(
+            f"truncated: its header promises {triangles} triangles, {len(data) - 84} bytes follow"
+        )
+
+
+def _placed(scene: Any) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+    """Vertices and triangles of every mesh in the scene, moved to where its node puts it."""
+    total = 0
+    for node in scene.graph.nodes_geometry:
+        transform, name = scene.graph[node]
+        geometry = scene.geometry[name]
+        vertices = np.asarray(geometry.vertices, dtype=np.float64).reshape(-1, 3)
+        faces = np.asarray(getattr(geometry, "faces", ()), dtype=np.int64).reshape(-1, 3)
+        total += len(faces) + len(vertices) // 3
+        if total > _LARGEST_FACES:
+            raise InputError(f"has over {_LARGEST_FACES} triangles")
+        if faces.size and (faces.min() < 0 or faces.max() >= len(vertices)):
+            raise InputError(f"a face names a vertex outside the {len(vertices)} there are")
+        matrix = np.asarray(transform, dtype=np.float64)
+        with np.errstate(over="ignore", invalid="ignore"):
+            yield vertices @ matrix[:3, :3].T + matrix[:3, 3], faces
