@@ -18,6 +18,9 @@ OPSET = 18
 
 _NO_LIMIT = 1 << 31
 
+#: A name that no operator's result has.
+_UNCLAIMED = "cg3d_output"
+
 
 class _UnitRows(nn.Module):
     """The encoder for ordered points, with the division by the length that follows it."""
@@ -48,44 +51,60 @@ def text_graph(tower: nn.Module, context_length: int) -> onnx.ModelProto:
     normalised.
     """
     tokens = torch.ones(2, context_length, dtype=torch.long)
-    return _export(tower, tokens, "tokens", "text_encoder")
+    return _export(tower, tokens, "tokens", "text encoder")
 
 
 def _export(module: nn.Module, example: Tensor, given: str, name: str) -> onnx.ModelProto:
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter warns about its own internals; what it makes is checked below and by parity.
         warnings.simplefilter("ignore")
-        program = torch.onnx.export(
-            module.eval(),
-            # With an example batch of 1 the exporter succeeds and the graph fails at run time.
-            (example,),
-            input_names=[given],
-            output_names=["embedding"],
-            opset_version=OPSET,
-            dynamo=True,
-            dynamic_shapes=({0: torch.export.Dim("batch")},),
-            verbose=False,
-        )
+        try:
+            program = torch.onnx.export(
+                module.eval(),
+                # With an example batch of 1 the export succeeds and the graph fails when it runs.
+                (example,),
+                input_names=[given],
+                output_names=[_UNCLAIMED],
+                opset_version=OPSET,
+                dynamo=True,
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise TrainingError(
+                f"torch cannot export the {name}: {str(error).strip().splitlines()[0]}"
+            ) from error
     assert program is not None
+    proto = program.model_proto
+    # The exporter calls the result of nn.Embedding "embedding", and would the output as well.
+    _rename(proto.graph, "embedding", "embedding_rows")
+    _rename(proto.graph, _UNCLAIMED, "embedding")
     model = optimizer.optimize(
-        program.model_proto,
+        proto,
         # Weights that a module reshapes or slices are folded whatever their size.
         input_size_limit=_NO_LIMIT,
         output_size_limit=_NO_LIMIT,
     )
     if not model.graph.input[0].type.tensor_type.shape.dim[0].dim_param:
         raise TrainingError(
-            f"{type(module).__name__} cannot be exported: its graph takes batches of "
-            f"{len(example)} alone. Its code turns the batch size into a Python number; use "
-            "x.shape[0] in place of len(x)."
+            f"the {name} cannot be exported: its graph takes batches of {len(example)} alone. Its "
+            "code turns the batch size into a Python number; use x.shape[0] in place of len(x)."
         )
     return _anonymous(model, name)
+
+
+def _rename(graph: onnx.GraphProto, old: str, new: str) -> None:
+    for node in graph.node:
+        for names in (node.input, node.output):
+            names[:] = [new if name == old else name for name in names]
+    for value in (*graph.output, *graph.value_info):
+        value.name = new if value.name == old else value.name
 
 
 def _anonymous(model: onnx.ModelProto, name: str) -> onnx.ModelProto:
     """Drop the exporter's notes: source files, stack traces, parameter tables."""
     graph = model.graph
-    graph.name = name
+    graph.name = name.replace(" ", "_")
     for noted in (model, graph, *graph.node, *graph.initializer, *graph.input, *graph.output):
         _clear(noted, "metadata_props")
         _clear(noted, "doc_string")

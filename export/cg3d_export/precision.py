@@ -134,9 +134,7 @@ def _operands(node: onnx.NodeProto) -> Iterator[str]:
     return iter(node.input[1:] if node.op_type == "Gather" else node.input)
 
 
-def _half_weight(
-    graph: onnx.GraphProto, tensor: onnx.TensorProto, halved: dict[str, str]
-) -> str:
+def _half_weight(graph: onnx.GraphProto, tensor: onnx.TensorProto, halved: dict[str, str]) -> str:
     if tensor.name not in halved:
         halved[tensor.name] = f"{tensor.name}_fp16"
         with np.errstate(over="ignore"):  # a weight beyond FP16 shows in the parity check
@@ -169,6 +167,7 @@ def _with_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> onnx.Mod
     del graph.node[:]
     graph.node.extend(nodes)
     used = {name for node in nodes for name in node.input}
+    used -= {name for node in nodes for name in node.output}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)

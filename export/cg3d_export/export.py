@@ -1,0 +1,171 @@
+"""The export, from a checkpoint to a bundle, top to bottom."""
+
+from __future__ import annotations
+
+import datetime
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import onnx
+
+from cg3d_export.clouds import prepared_clouds
+from cg3d_export.graph import OPSET, encoder_graph, text_graph
+from cg3d_export.parity import Precision, encoder_parity, require_parity, text_parity
+from cg3d_export.precision import half_products, half_weights
+from cg3d_export.text_part import TextPart, load_text_part
+from cg3d_runtime.bundle import Bundle, EncoderInfo, TextInfo
+from cg3d_runtime.bundle.arrays import encode_array
+from cg3d_runtime.bundle.labels import LabelRow, encode_labels
+from cg3d_runtime.bundle.writer import check_replaceable, write_bundle
+from cg3d_runtime.errors import TrainingError
+from cg3d_runtime.points.prepare import PreprocessSpec
+from cg3d_runtime.text.space import TextSpace
+from cg3d_training.checkpoint import Checkpoint, load_checkpoint
+
+#: A robot thins larger clouds to this many times the encoder's points before it samples: enough
+#: for an even choice, and furthest point sampling stays a matter of milliseconds.
+_CANDIDATES = 4
+
+
+@dataclass(frozen=True)
+class ExportOptions:
+    """What to make of a checkpoint.
+
+    Attributes:
+        precision: of the encoder's weights and products.
+        text: a checkpoint of `cg3d-train text`, or "open_clip:MODEL[:WEIGHTS]".
+        labels: with open_clip, a file with one label a line.
+        clouds: what to check the export on, see `prepared_clouds`.
+        name: of the bundle; the folder's by default.
+        licence: of the bundle, as an SPDX expression.
+        model_card, attribution: Markdown files to put into the bundle.
+    """
+
+    precision: Precision
+    text: str
+    labels: Path | None = None
+    clouds: Path | None = None
+    name: str | None = None
+    licence: str = "NOASSERTION"
+    model_card: Path | None = None
+    attribution: Path | None = None
+
+
+def export_bundle(
+    checkpoint: Path,
+    output: Path,
+    options: ExportOptions,
+    announce: Callable[[str], None] = lambda step: None,
+) -> Bundle:
+    """Export a trained encoder with its words as a bundle, and check it against torch.
+
+    Args:
+        checkpoint: made by `cg3d-train pretrain`.
+        output: the bundle's folder; an older bundle there is replaced once the new one is whole.
+        options: what to make of it.
+        announce: told the name of every step that takes a while, before it.
+
+    Raises:
+        TrainingError: a checkpoint cannot be read, or encoder and text do not fit each other.
+        BundleError: `output` holds something else, or the export is not what was trained.
+        InputError: there are no clouds to check the export on.
+    """
+    check_replaceable(output)
+    documents = {"MODEL_CARD.md": options.model_card, "ATTRIBUTION.md": options.attribution}
+    files = {name: _read(path) for name, path in documents.items() if path is not None}
+
+    announce("reading the checkpoints")
+    trained = load_checkpoint(checkpoint)
+    encoder = trained.build()
+    preprocess = PreprocessSpec(encoder.points, _CANDIDATES * encoder.points)
+    text = load_text_part(options.text, options.labels)
+    space = _shared_space(trained, encoder.embedding_dim, text)
+    anchors = space.apply(text.vectors)
+
+    announce("exporting the encoder")
+    graph = encoder_graph(encoder)
+    if options.precision == "fp16":
+        graph = half_products(graph)
+    files["encoder.onnx"] = _bytes(graph)
+
+    announce("comparing it with torch")
+    clouds = prepared_clouds(options.clouds, preprocess)
+    parity = encoder_parity(encoder, files["encoder.onnx"], clouds, anchors)
+    require_parity(parity, options.precision, "encoder")
+    report = parity.record("clouds")
+
+    rows = zip(text.labels, text.aliases, strict=True)
+    files["text/labels.json"] = encode_labels([LabelRow(*row) for row in rows])
+    files["text/vectors.npy"] = encode_array(text.vectors)
+    files["text/mean.npy"] = encode_array(space.mean)
+    if text.tower is not None:
+        announce("exporting the text encoder")
+        files["text/encoder.onnx"] = _bytes(
+            half_weights(text_graph(text.tower, text.tower.config.context_length))
+        )
+        files["text/merges.txt"] = text.merges
+        words = text_parity(
+            text.tower,
+            files["text/encoder.onnx"],
+            text.tokens(),
+            lambda vectors: space.apply(vectors) @ anchors.T,
+        )
+        require_parity(words, "fp16", "text encoder")
+        report["text_encoder"] = words.record("texts")
+
+    announce("writing the bundle")
+    return write_bundle(
+        output,
+        files,
+        name=options.name or output.resolve().name,
+        created=_today(),
+        encoder=EncoderInfo(
+            architecture=trained.spec.architecture,
+            parameters=sum(p.numel() for p in encoder.parameters()),
+            precision=options.precision,
+            embedding_dim=encoder.embedding_dim,
+            opset=OPSET,
+        ),
+        preprocess=preprocess,
+        text=TextInfo(trained.logit_scale, text.info),
+        parity=report,
+        training={"recipe": trained.recipe, "record": trained.record, "text": text.record},
+        licence=options.licence,
+    )
+
+
+def _shared_space(trained: Checkpoint, dim: int, text: TextPart) -> TextSpace:
+    """The space that the encoder was trained for, if the text encoder's vectors belong there."""
+    if trained.text_mean.shape != (dim,) or text.vectors.shape[1] != dim:
+        raise TrainingError(
+            f"the encoder gives {dim} numbers, its text mean has {tuple(trained.text_mean.shape)} "
+            f"and the text encoder gives {text.vectors.shape[1]}: they were not trained for each "
+            "other"
+        )
+    return TextSpace(trained.text_mean.float().numpy())
+
+
+def _bytes(model: onnx.ModelProto) -> bytes:
+    data: bytes = model.SerializeToString(deterministic=True)
+    return data
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise TrainingError(f"{path} cannot be read: {error}") from error
+
+
+def _today() -> str:
+    """The date, or the one that a reproducible build asks for."""
+    epoch = os.environ.get("SOURCE_DATE_EPOCH")
+    if epoch is None:
+        return datetime.date.today().isoformat()
+    try:
+        moment = datetime.datetime.fromtimestamp(int(epoch), datetime.timezone.utc)
+    except (ValueError, OverflowError, OSError) as error:
+        raise TrainingError(f"SOURCE_DATE_EPOCH={epoch!r} is not a number of seconds") from error
+    return moment.date().isoformat()

@@ -1,0 +1,66 @@
+"""One export of each small network, which takes seconds, for all the tests that look at it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from small_checkpoints import (
+    SPEC,
+    small_encoder,
+    small_tower,
+    write_checkpoint,
+    write_clouds,
+    write_text_checkpoint,
+)
+
+from cg3d_export.clouds import prepared_clouds
+from cg3d_export.graph import encoder_graph, text_graph
+from cg3d_runtime.points.prepare import PreprocessSpec
+from cg3d_training.encoders import PointEncoder
+from cg3d_training.text.model import TextTower
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def encoder() -> PointEncoder:
+    return small_encoder()
+
+
+@pytest.fixture(scope="session")
+def encoder_model(encoder: PointEncoder) -> onnx.ModelProto:
+    return encoder_graph(encoder)
+
+
+@pytest.fixture(scope="session")
+def tower() -> TextTower:
+    return small_tower()
+
+
+@pytest.fixture(scope="session")
+def text_model(tower: TextTower) -> onnx.ModelProto:
+    return text_graph(tower, tower.config.context_length)
+
+
+@pytest.fixture(scope="session")
+def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with checkpoint.safetensors, text.safetensors and clouds.npz."""
+    folder = tmp_path_factory.mktemp("inputs")
+    write_checkpoint(folder / "checkpoint.safetensors")
+    write_text_checkpoint(folder / "text.safetensors")
+    write_clouds(folder / "clouds.npz")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def clouds(inputs: Path) -> np.ndarray:
+    """(12, 64, 3) float32, prepared."""
+    points = SPEC.sizes["points"]
+    return prepared_clouds(inputs / "clouds.npz", PreprocessSpec(points, 4 * points))

@@ -1,0 +1,121 @@
+"""Words for a bundle: from our text encoder, or from a CLIP of open_clip."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from small_checkpoints import ALIASES, DIM, LABELS, small_tower
+
+from cg3d_export.text_part import load_text_part, read_labels
+from cg3d_runtime.errors import TrainingError
+from cg3d_training.text.merges import clip_tokenizer
+from cg3d_training.text.phrases import phrase
+
+
+def test_from_our_checkpoint(inputs: Path) -> None:
+    part = load_text_part(str(inputs / "text.safetensors"), None)
+    assert (part.labels, part.aliases) == (LABELS, ALIASES)
+    assert part.info is not None
+    assert (part.info.context_length, part.info.open_vocabulary) == (24, False)
+    texts = phrase(LABELS, range(len(LABELS)), clip_tokenizer(), 24).tokens
+    with torch.no_grad():
+        expected = torch.stack([small_tower()(tokens) for tokens in texts]).mean(dim=0)
+    np.testing.assert_allclose(part.vectors, expected.numpy(), rtol=1e-4, atol=1e-6)
+    assert part.merges.count(b"\n") == 48894
+
+
+def test_our_checkpoint_brings_its_labels(inputs: Path, tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_text("chair\n")
+    with pytest.raises(TrainingError, match="--labels goes with --text open_clip"):
+        load_text_part(str(inputs / "text.safetensors"), tmp_path / "labels.txt")
+
+
+def test_not_a_text_checkpoint(inputs: Path) -> None:
+    with pytest.raises(TrainingError, match="not a text encoder"):
+        load_text_part(str(inputs / "checkpoint.safetensors"), None)
+    with pytest.raises(TrainingError, match="no such file"):
+        load_text_part(str(inputs / "nothing.safetensors"), None)
+
+
+@pytest.fixture(scope="module")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A CLIP that open_clip knows by name, small, with random weights in a file."""
+    folder = tmp_path_factory.mktemp("clip")
+    config = {
+        "embed_dim": DIM,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {
+            "context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1
+        },
+    }  # fmt: skip
+    (folder / "tiny-for-tests.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    torch.manual_seed(3)
+    model = open_clip.create_model("tiny-for-tests")
+    torch.save(model.state_dict(), folder / "weights.pt")
+    return "tiny-for-tests", folder / "weights.pt"
+
+
+@pytest.fixture
+def labels(tmp_path: Path) -> Path:
+    path = tmp_path / "labels.txt"
+    path.write_text("armchair\n\n  coffee   mug \r\nunicycle")
+    return path
+
+
+def test_from_open_clip(tiny_clip: tuple[str, Path], labels: Path) -> None:
+    """The very vectors of open_clip, with its weights and its tokenizer."""
+    name, weights = tiny_clip
+    part = load_text_part(f"open_clip:{name}:{weights}", labels)
+    assert part.labels == ("armchair", "coffee mug", "unicycle")
+    assert part.aliases == ((), (), ())
+    assert part.info is None
+    model = open_clip.create_model(name, pretrained=str(weights)).eval()
+    texts = ["an armchair", "a coffee mug", "a unicycle"]
+    with torch.no_grad():
+        expected = model.encode_text(open_clip.get_tokenizer(name)(texts)).numpy()
+    np.testing.assert_allclose(part.vectors, expected, rtol=1e-4, atol=1e-6)
+    assert part.vectors.dtype == np.float32
+    assert part.record["open_clip"] == name
+    assert part.record["weights"] == "weights.pt"  # not where it lies on this machine
+    assert len(part.record["weights_sha256"]) == 64
+
+
+def test_open_clip_needs_labels() -> None:
+    with pytest.raises(TrainingError, match="needs --labels"):
+        load_text_part("open_clip:ViT-B-32", None)
+
+
+def test_unknown_model(labels: Path) -> None:
+    with pytest.raises(TrainingError, match="no model 'ViT-Z-99'"):
+        load_text_part("open_clip:ViT-Z-99", labels)
+
+
+@pytest.mark.parametrize("weights", ["nothing.pt", "labels"])
+def test_unusable_weights(tiny_clip: tuple[str, Path], labels: Path, weights: str) -> None:
+    path = labels if weights == "labels" else labels.with_name(weights)
+    with pytest.raises(TrainingError, match="open_clip cannot load tiny-for-tests"):
+        load_text_part(f"open_clip:{tiny_clip[0]}:{path}", labels)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("", "holds no labels"), ("\n \n", "holds no labels"), ("cup\nmug\n Cup", "'Cup' is there")],
+)
+def test_bad_labels(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "labels.txt").write_text(text)
+    with pytest.raises(TrainingError, match=message):
+        read_labels(tmp_path / "labels.txt")
+
+
+def test_labels_that_are_no_text(tmp_path: Path) -> None:
+    (tmp_path / "labels.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        read_labels(tmp_path / "labels.txt")
+    with pytest.raises(TrainingError, match="cannot be read"):
+        read_labels(tmp_path / "nothing.txt")
