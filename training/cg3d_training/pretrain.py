@@ -119,6 +119,7 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     anchors = centred_rows(vectors, mean)
     labels = torch.from_numpy(positives(data.train.objects, len(vectors)))
     clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed)
+    check = OrderedClouds(data.validation, encoder.points, 1, config.seed)
     epochs = tqdm(
         range(run.epoch, config.optimiser.epochs),
         desc="pretrain", unit="epoch", initial=run.epoch, total=config.optimiser.epochs,
@@ -127,7 +128,7 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
         loss = _train_epoch(run, clouds, labels, anchors, epoch)
         entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
         if len(data.validation):
-            entry["validation"] = _top1(run.averaged(), data.validation, anchors)
+            entry["validation"] = _top1(run.averaged(), check, data.validation, anchors)
         epochs.set_postfix({k: round(v, 4) for k, v in entry.items() if k != "epoch"})
         run.finish_epoch(entry)
 
@@ -166,11 +167,12 @@ def _train_epoch(
 
 
 @torch.no_grad()
-def _top1(encoder: PointEncoder, objects: HouseholdSet, anchors: Tensor) -> float:
+def _top1(
+    encoder: PointEncoder, clouds: OrderedClouds, objects: HouseholdSet, anchors: Tensor
+) -> float:
     """Share of objects whose best label over the whole vocabulary is one of their own."""
-    rng = np.random.default_rng(0)
-    clouds = OrderedClouds(objects, encoder.points, 1, 0).batch(np.arange(len(objects)), rng)
-    embedding = torch.cat([encoder.embed_ordered(part) for part in torch.split(clouds, 64)])
+    points = clouds.batch(np.arange(len(objects)), np.random.default_rng(0))
+    embedding = torch.cat([encoder.embed_ordered(part) for part in torch.split(points, 64)])
     best = (unit_rows(embedding) @ anchors.T).argmax(dim=1)
     return float(np.mean([int(b) in o.rows for b, o in zip(best, objects.objects, strict=True)]))
 

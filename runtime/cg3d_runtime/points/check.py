@@ -53,8 +53,12 @@ def as_points(points: ArrayLike) -> CheckedPoints:
             "(N, 3), e.g. points.reshape(-1, points.shape[-1]); for a batch use classify_many."
         )
     if array.ndim != 2 or array.shape[1] < 3:
-        hint = " Did you mean points.T?" if array.ndim == 2 and array.shape[0] == 3 else ""
-        raise InputError(f"points should have shape (N, 3) or (N, 3+), not {array.shape}.{hint}")
+        raise InputError(f"points should have shape (N, 3) or (N, 3+), not {array.shape}.")
+    if len(array) == 3 and array.shape[1] > MIN_POINTS:
+        raise InputError(
+            f"points have shape {array.shape}, one row each for x, y and z: pass points.T, one row "
+            "for each point."
+        )
     if len(array) == 0:
         raise InputError("the cloud is empty: shape (0, 3). Was the sensor or the crop empty?")
 
@@ -106,7 +110,8 @@ def _check_extent(xyz: NDArray[np.floating], total: int, dropped: int) -> None:
             f"the cloud is {extent:.3g} from side to side, beyond {MAX_EXTENT:.0e}: not a "
             "plausible size in metres. Check the unit and the sensor's marker for missing returns."
         )
-    if extent <= 1e-6 * max(1.0, largest):
+    # Closer than the type can tell apart at this distance from the origin, or than any unit means.
+    if extent <= max(8 * float(np.finfo(xyz.dtype).eps) * largest, 1e-9):
         raise InputError(
             f"all {len(xyz)} points are equal (extent {extent:.3g}): there is no shape to name. "
             "Check that the cloud was filled."

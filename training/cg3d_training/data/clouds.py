@@ -23,7 +23,9 @@ class OrderedClouds:
     def __init__(self, objects: HouseholdSet, points: int, orders: int, seed: int) -> None:
         rng = np.random.default_rng(seed)
         clouds = np.empty((len(objects), orders, points, 3), np.float16)
-        for i in tqdm(range(len(objects)), desc="furthest point orders", unit="object"):
+        for i in tqdm(
+            range(len(objects)), desc="furthest point orders", unit="object", leave=False
+        ):
             whole = objects.points(i)
             for j in range(orders):
                 clouds[i, j] = one_order(whole, points, rng)

@@ -1,0 +1,162 @@
+"""Pre-training on a small set in the real layout: it learns, repeats itself and resumes."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_training.checkpoint import load_checkpoint
+from cg3d_training.cli.main import main
+from cg3d_training.config import (
+    DataConfig,
+    LossConfig,
+    OptimiserConfig,
+    PretrainConfig,
+)
+from cg3d_training.pretrain import learning_rate, pretrain, training_data
+
+TINY = {
+    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
+    "width": 32, "depth": 1, "heads": 2,
+}  # fmt: skip
+
+
+@pytest.fixture
+def config(household: Path, clip_text: Path) -> PretrainConfig:
+    return PretrainConfig(
+        encoder_sizes=TINY,
+        data=DataConfig(household=str(household), clip_text=str(clip_text), orders=2),
+        loss=LossConfig(negatives="vocabulary"),
+        optimiser=OptimiserConfig(epochs=4, batch_size=16, lr=3e-3, ema=0.5),
+    )
+
+
+def test_objects_come_by_split_name_and_licence(config: PretrainConfig) -> None:
+    train = training_data(config).train.objects
+    assert len(train) == 47  # 48 in the split, one of them under a copyleft licence
+    assert all(o.split == "train" and o.rows for o in train)
+    table = next(o for o in train if o.modelnet40 == "table")
+    assert table.rows == (table.name_row,)
+    everything = dataclasses.replace(
+        config, data=dataclasses.replace(config.data, open_licences_only=False, validation=0.4)
+    )
+    data = training_data(everything)
+    assert len(data.train) + len(data.validation) == 48
+    assert not {o.name for o in data.train.objects} & {o.name for o in data.validation.objects}
+
+
+@pytest.mark.parametrize("negatives", ["batch", "vocabulary"])
+def test_it_learns(config: PretrainConfig, tmp_path: Path, negatives: str) -> None:
+    config = dataclasses.replace(
+        config,
+        loss=LossConfig(negatives=negatives),  # type: ignore[arg-type]
+        optimiser=OptimiserConfig(epochs=60, batch_size=8, lr=1e-3),
+        data=dataclasses.replace(config.data, validation=0.4),
+    )
+    pretrain(config, tmp_path)
+    log = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
+    assert [entry["epoch"] for entry in log] == list(range(60))
+    assert log[-1]["loss"] < 0.8 * log[0]["loss"]
+    assert log[-1]["validation"] > 0.5  # four kinds of shapes, eleven labels
+
+
+def test_an_interrupted_run_ends_like_an_unbroken_one(
+    config: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = pretrain(config, tmp_path / "whole")
+
+    from cg3d_training.pretrain import _Run
+
+    finish = _Run.finish_epoch
+
+    def finish_then_break(run: _Run, entry: dict[str, object]) -> None:
+        finish(run, entry)
+        if run.epoch == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(_Run, "finish_epoch", finish_then_break)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config, tmp_path / "broken")
+    resumed = pretrain(config, tmp_path / "broken", resume=True)
+    for key, value in whole.state_dict.items():
+        assert torch.equal(value, resumed.state_dict[key]), key
+    log = (tmp_path / "broken" / "log.jsonl").read_text().splitlines()
+    assert [json.loads(line)["epoch"] for line in log] == [0, 1, 2, 3]
+
+
+def test_another_recipe_does_not_resume(config: PretrainConfig, tmp_path: Path) -> None:
+    short = dataclasses.replace(config, optimiser=OptimiserConfig(epochs=1, batch_size=16))
+    pretrain(short, tmp_path)
+    with pytest.raises(TrainingError, match="another recipe"):
+        pretrain(config, tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="no such file"):
+        pretrain(config, tmp_path / "empty", resume=True)
+
+
+def test_the_checkpoint_explains_itself(config: PretrainConfig, tmp_path: Path) -> None:
+    written = pretrain(config, tmp_path)
+    read = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert read.spec == written.spec
+    assert read.record["objects"] == 47
+    assert read.record["licences"] == {"CC0": 47}
+    assert read.recipe["optimiser"]["epochs"] == 4
+    assert read.logit_scale == pytest.approx(1 / 0.07)
+    assert read.text_mean.shape == (512,)
+    points = torch.randn(2, 64, 3) / 3
+    with torch.no_grad():
+        torch.testing.assert_close(
+            read.build().embed_ordered(points), written.build().embed_ordered(points)
+        )
+
+
+def test_files_that_are_no_checkpoints_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no such file"):
+        load_checkpoint(tmp_path / "none.safetensors")
+    (tmp_path / "x.safetensors").write_bytes(b"\x80\x04pickled")
+    with pytest.raises(TrainingError, match="not a safetensors file"):
+        load_checkpoint(tmp_path / "x.safetensors")
+    from safetensors.torch import save_file
+
+    save_file({"a": torch.zeros(1)}, tmp_path / "y.safetensors")
+    with pytest.raises(TrainingError, match="not a checkpoint of cg3d-train"):
+        load_checkpoint(tmp_path / "y.safetensors")
+
+
+def test_schedule() -> None:
+    config = OptimiserConfig(epochs=100, lr=1.0, min_lr=0.1, warmup_epochs=10)
+    rates = [learning_rate(config, epoch) for epoch in range(101)]
+    assert rates[10] == pytest.approx(1.0)
+    assert rates[100] == pytest.approx(0.1)
+    assert rates[:11] == sorted(rates[:11])
+    assert rates[10:] == sorted(rates[10:], reverse=True)
+
+
+def test_the_command(household: Path, clip_text: Path, tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.yaml"
+    recipe.write_text(json.dumps({
+        "encoder_sizes": TINY, "optimiser": {"epochs": 1, "batch_size": 16},
+        "data": {"household": str(household), "clip_text": str(clip_text), "orders": 1},
+    }))  # fmt: skip
+    arguments = ["pretrain", "--config", str(recipe), "-o", str(tmp_path / "run")]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "47 objects" in result.output
+    wrong = CliRunner().invoke(main, [*arguments, "--set", "optimiser.epoch=2"])
+    assert wrong.exit_code == 1
+    assert "Error: " in wrong.output
+    assert "'epochs'" in wrong.output
+
+
+def test_names_command(household: Path, clip_text: Path) -> None:
+    folders = ["--household", str(household), "--clip-text", str(clip_text)]
+    result = CliRunner().invoke(main, ["names", *folders, "--split", "train"])
+    assert "48 of 48 names matched to 4 labels" in result.output
+    listed = json.loads(CliRunner().invoke(main, ["names", *folders, "--json"]).output)
+    assert listed["ball number 0"] == ["ball", "ball"]
