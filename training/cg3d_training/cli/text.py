@@ -61,13 +61,15 @@ def text_command(
     from cg3d_training.text.checkpoint import TextCheckpoint, save_text_encoder
     from cg3d_training.text.evaluate import evaluate_text_encoder
     from cg3d_training.text.merges import clip_tokenizer
+    from cg3d_training.text.model import TextTowerConfig
     from cg3d_training.text.train import TextTrainConfig, held_out_rows, train_text_encoder
 
     torch.set_num_threads(threads)
     vocabulary = load_vocabulary(folder)
     tokenizer = clip_tokenizer()
     options: dict[str, Any] = {"epochs": epochs, "seed": seed, "held_out": held_out}
-    config = TextTrainConfig(**{k: v for k, v in options.items() if v is not None})
+    tower_config = TextTowerConfig(embedding_dim=vocabulary.vectors.shape[1])
+    config = TextTrainConfig(tower_config, **{k: v for k, v in options.items() if v is not None})
     started = time.monotonic()
     tower = train_text_encoder(vocabulary, tokenizer, config, output.with_name("log.jsonl"))
     hidden = set(held_out_rows(vocabulary, config))

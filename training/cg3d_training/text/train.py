@@ -78,7 +78,7 @@ def train_text_encoder(
         TrainingError: a config without sense, or no names to train on.
         VocabularyError: a name does not fit the context length.
     """
-    _check(config)
+    _check(config, vocabulary.vectors.shape[1])
     held_out = set(held_out_rows(vocabulary, config))
     shown = [row for row in range(len(vocabulary.labels)) if row not in held_out]
     names, rows = labels_and_aliases(vocabulary, shown)
@@ -185,7 +185,7 @@ def _rate(step: int, steps: int, warmup: int) -> float:
     return min(1.0, (step + 1) / max(1, warmup)) * 0.5 * (1 + math.cos(math.pi * step / steps))
 
 
-def _check(config: TextTrainConfig) -> None:
+def _check(config: TextTrainConfig, dim: int) -> None:
     if config.epochs < 1 or config.batch_size < 1 or not config.lr > 0:
         raise TrainingError(
             f"a text encoder needs epochs, batch_size and lr above zero, not {config.epochs}, "
@@ -193,3 +193,8 @@ def _check(config: TextTrainConfig) -> None:
         )
     if not 0 <= config.held_out < 1:
         raise TrainingError(f"held_out is a share from 0 to below 1, not {config.held_out}")
+    if config.tower.embedding_dim != dim:
+        raise TrainingError(
+            f"the vocabulary's vectors have {dim} columns, the text tower "
+            f"{config.tower.embedding_dim}; set embedding_dim"
+        )
