@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -25,8 +25,8 @@ MEAN_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999}
 #: The least share of clouds whose best label is the same.
 TOP1_AGREEMENT = 0.99
 
-#: Batches of several sizes, so that a graph that works for one alone is found out.
-_BATCHES = (1, 2, 7, 16)
+#: Sizes of the batches, in turn.
+_SIZES = (1, 2, 7, 32)
 
 
 @dataclass(frozen=True)
@@ -115,16 +115,27 @@ def _compare(
     score: Callable[[NDArray[np.float32]], NDArray[np.float32]],
 ) -> Parity:
     engine = open_engine(model, "cpu")
-    exported, trained = [], []
-    sizes, start = itertools.cycle(_BATCHES), 0
-    with torch.no_grad(), tqdm(total=len(inputs), desc="parity", unit=name) as bar:
+    # One after the other: their threads would keep each other from the cores.
+    exported = [
+        engine.run({name: batch})["embedding"] for batch in _batches(inputs, f"{name}, exported")
+    ]
+    with torch.no_grad():
+        trained = [
+            network(torch.from_numpy(batch)).numpy()
+            for batch in _batches(inputs, f"{name}, trained")
+        ]
+    return _parity(np.concatenate(exported), np.concatenate(trained), score, engine.name)
+
+
+def _batches(inputs: NDArray[Any], title: str) -> Iterator[NDArray[Any]]:
+    """The inputs in batches of several sizes: a graph that works for one alone is found out."""
+    sizes, start = itertools.cycle(_SIZES), 0
+    with tqdm(total=len(inputs), desc=title, leave=False) as bar:
         while start < len(inputs):
             batch = inputs[start : start + next(sizes)]
-            exported.append(engine.run({name: batch})["embedding"])
-            trained.append(network(torch.from_numpy(batch)).numpy())
+            yield batch
             start += len(batch)
             bar.update(len(batch))
-    return _parity(np.concatenate(exported), np.concatenate(trained), score, engine.name)
 
 
 def _parity(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import onnx
+import open_clip
 import pytest
 import torch
 from small_checkpoints import (
+    DIM,
     SPEC,
     small_encoder,
     small_tower,
@@ -64,3 +67,22 @@ def clouds(inputs: Path) -> np.ndarray:
     """(12, 64, 3) float32, prepared."""
     points = SPEC.sizes["points"]
     return prepared_clouds(inputs / "clouds.npz", PreprocessSpec(points, 4 * points))
+
+
+@pytest.fixture(scope="session")
+def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
+    """A CLIP that open_clip knows by name, small, with random weights in a file."""
+    folder = tmp_path_factory.mktemp("clip")
+    config = {
+        "embed_dim": DIM,
+        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
+        "text_cfg": {
+            "context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1
+        },
+    }  # fmt: skip
+    (folder / "tiny-for-tests.json").write_text(json.dumps(config))
+    open_clip.add_model_config(folder)
+    torch.manual_seed(3)
+    model = open_clip.create_model("tiny-for-tests")
+    torch.save(model.state_dict(), folder / "weights.pt")
+    return "tiny-for-tests", folder / "weights.pt"

@@ -16,6 +16,7 @@ from small_checkpoints import LABELS, small_tower, write_checkpoint
 
 from cg3d_export import export
 from cg3d_export.cli import main
+from cg3d_export.text_part import load_text_part
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.points.prepare import prepare
@@ -148,6 +149,28 @@ def test_same_checkpoint_same_bundle(
         manifests.append((tmp_path / name / "manifest.json").read_bytes())
     assert manifests[0] == manifests[1]
     assert Bundle.open(tmp_path / "a").manifest.created == "1970-01-02"
+
+
+@pytest.mark.usefixtures("exported_once")
+def test_words_of_a_real_clip(inputs: Path, tmp_path: Path, tiny_clip: tuple[str, Path]) -> None:
+    """Its vectors make the bank; the mean stays the one that the 3D encoder was trained with."""
+    (tmp_path / "labels.txt").write_text("armchair\nmug\n")
+    source = "open_clip:{}:{}".format(*tiny_clip)
+    more = ["--text", source, "--labels", str(tmp_path / "labels.txt")]
+    result = run(inputs, tmp_path / "clip", *more)
+    assert result.exit_code == 0, result.output
+    bundle = Bundle.open(tmp_path / "clip")
+    assert bundle.manifest.text.encoder is None
+    assert set(bundle.manifest.files) == {
+        "encoder.onnx", "text/labels.json", "text/vectors.npy", "text/mean.npy",
+    }  # fmt: skip
+    assert bundle.manifest.training["text"]["open_clip"] == tiny_clip[0]
+    text = bundle.text()
+    assert text.labels == ("armchair", "mug")
+    expected = load_text_part(source, tmp_path / "labels.txt").vectors
+    np.testing.assert_allclose(text.vectors, expected, rtol=1e-5, atol=1e-6)
+    trained = load_checkpoint(inputs / "checkpoint.safetensors")
+    np.testing.assert_array_equal(text.mean, trained.text_mean.numpy())
 
 
 def assert_one_clear_line(result: Result, message: str) -> None:

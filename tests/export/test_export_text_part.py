@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
 import numpy as np
 import open_clip
 import pytest
 import torch
-from small_checkpoints import ALIASES, DIM, LABELS, small_tower
+from small_checkpoints import ALIASES, LABELS, small_tower
 
 from cg3d_export.text_part import load_text_part, read_labels
 from cg3d_runtime.errors import TrainingError
@@ -40,25 +39,6 @@ def test_not_a_text_checkpoint(inputs: Path) -> None:
         load_text_part(str(inputs / "checkpoint.safetensors"), None)
     with pytest.raises(TrainingError, match="no such file"):
         load_text_part(str(inputs / "nothing.safetensors"), None)
-
-
-@pytest.fixture(scope="module")
-def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
-    """A CLIP that open_clip knows by name, small, with random weights in a file."""
-    folder = tmp_path_factory.mktemp("clip")
-    config = {
-        "embed_dim": DIM,
-        "vision_cfg": {"image_size": 32, "layers": 1, "width": 64, "patch_size": 16},
-        "text_cfg": {
-            "context_length": 77, "vocab_size": 49408, "width": 16, "heads": 2, "layers": 1
-        },
-    }  # fmt: skip
-    (folder / "tiny-for-tests.json").write_text(json.dumps(config))
-    open_clip.add_model_config(folder)
-    torch.manual_seed(3)
-    model = open_clip.create_model("tiny-for-tests")
-    torch.save(model.state_dict(), folder / "weights.pt")
-    return "tiny-for-tests", folder / "weights.pt"
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import math
 import types
 from collections.abc import Mapping
 from dataclasses import asdict, fields, is_dataclass
+from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from cg3d_runtime.errors import BundleError
@@ -109,20 +110,25 @@ def _decode(kind: Any, value: object, where: str) -> Any:
     return _decode_scalar(kind, value, where)
 
 
+@lru_cache(maxsize=64)
+def _hints(kind: Any) -> dict[str, Any]:
+    hints = get_type_hints(kind)
+    return {field.name: hints[field.name] for field in fields(kind)}
+
+
 def _decode_dataclass(kind: Any, value: object, where: str) -> Any:
     if not isinstance(value, Mapping):
         raise _fault(where, "an object", value)
-    known = [field.name for field in fields(kind)]
-    if unknown := sorted(set(value) - set(known)):
+    hints = _hints(kind)
+    if unknown := sorted(set(value) - set(hints)):
         raise BundleError(
             f"{where}: unknown field {short(unknown[0])}. The bundle was made by another version "
             "of cg3d-sdk or changed by hand; update cg3d-sdk or export the bundle again."
         )
-    hints = get_type_hints(kind)
     built = {}
-    for name in known:
+    for name, hint in hints.items():
         if name in value:
-            built[name] = _decode(hints[name], value[name], _inside(where, name))
+            built[name] = _decode(hint, value[name], _inside(where, name))
         else:
             raise BundleError(
                 f"{where}: the field {name!r} is missing. The bundle is damaged or was changed "
