@@ -1,0 +1,23 @@
+# `make check` is everything that a change must pass; .ci/run calls it and nothing else.
+PYTHON ?= python3
+VENV ?= .venv-dev
+BIN := $(VENV)/bin
+
+.PHONY: check lint test
+
+check: lint test
+
+lint: $(BIN)/.installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: $(BIN)/.installed
+	$(BIN)/python -m pytest
+
+$(BIN)/.installed: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --upgrade pip
+	$(BIN)/pip install --quiet --editable '.[dev]'
+	touch $@
