@@ -23,7 +23,8 @@ _DTYPES: dict[str, np.dtype[Any]] = {
     "tensor(int64)": np.dtype(np.int64),
 }
 
-_ERRORS_ONLY, _FATAL_ONLY = 3, 4
+#: ONNX Runtime's level of logging; its warnings are about optimisations of its own.
+_ERRORS_ONLY = 3
 
 
 @dataclass(frozen=True)
@@ -79,9 +80,7 @@ class OnnxRuntimeEngine:
         if device == "cuda":
             _load_cuda_libraries(ort)
         try:
-            self._session = ort.InferenceSession(
-                model, _options(ort, device, threads), providers=providers
-            )
+            self._session = ort.InferenceSession(model, _options(ort, threads), providers=providers)
         except Exception as error:  # its errors share no other base
             raise EngineError(
                 f"{self.name} could not load the network: {_first_line(error)}. Check the bundle "
@@ -92,8 +91,8 @@ class OnnxRuntimeEngine:
         if (used := self._session.get_providers()[0]) != provider:
             raise EngineError(
                 f"{provider} was asked for, but onnxruntime fell back to {used}: its CUDA or cuDNN "
-                "libraries do not load here. Install the versions that onnxruntime-gpu "
-                f"{ort.__version__} needs, or use engine='cpu'."
+                "libraries do not load here (stderr says which). Install the versions that "
+                f"onnxruntime-gpu {ort.__version__} needs, or use engine='cpu'."
             )
         self._inputs = {entry.name: _describe(entry) for entry in self._session.get_inputs()}
         self._outputs = [entry.name for entry in self._session.get_outputs()]
@@ -151,7 +150,7 @@ def _load_cuda_libraries(ort: Any) -> None:
             ort.preload_dlls()
 
 
-def _options(ort: Any, device: str, threads: int | None) -> Any:
+def _options(ort: Any, threads: int | None) -> Any:
     if threads is not None and threads < 1:
         raise EngineError(f"threads={threads} should be 1 or more, or None for every core")
     options = ort.SessionOptions()
@@ -160,8 +159,7 @@ def _options(ort: Any, device: str, threads: int | None) -> Any:
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_ENABLE_ALL
     options.intra_op_num_threads = threads or 0
     options.inter_op_num_threads = 1
-    # A failing CUDA provider is reported once, by us.
-    options.log_severity_level = _ERRORS_ONLY if device == "cpu" else _FATAL_ONLY
+    options.log_severity_level = _ERRORS_ONLY
     return options
 
 
