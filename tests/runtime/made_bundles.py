@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+
 from cg3d_runtime.bundle import Bundle, EncoderInfo, TextEncoderInfo, TextInfo
 from cg3d_runtime.bundle.arrays import encode_array
 from cg3d_runtime.bundle.labels import LabelRow, encode_labels

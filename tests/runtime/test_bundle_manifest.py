@@ -7,6 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_bundles import content, manifest_fields
+
 from cg3d_runtime.bundle.manifest import (
     MAX_MANIFEST_BYTES,
     Manifest,
@@ -15,9 +19,6 @@ from cg3d_runtime.bundle.manifest import (
     file_info,
 )
 from cg3d_runtime.errors import BundleError
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from made_bundles import content, manifest_fields
 
 MANIFEST = Manifest(
     **manifest_fields(), files={name: file_info(data) for name, data in content().items()}

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from made_bundles import LABELS, content, make_bundle, vectors
+
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.bundle.arrays import decode_array, encode_array
 from cg3d_runtime.bundle.labels import LabelRow, decode_labels, encode_labels
 from cg3d_runtime.bundle.manifest import encode_manifest, file_info
 from cg3d_runtime.errors import BundleError
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from made_bundles import LABELS, content, make_bundle, vectors
 
 
 @pytest.fixture

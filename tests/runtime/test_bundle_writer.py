@@ -6,9 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from made_bundles import content, make_bundle
+
 from cg3d_runtime.bundle import Bundle, writer
 from cg3d_runtime.errors import BundleError
-from made_bundles import content, make_bundle
 
 
 def snapshot(folder: Path) -> dict[str, bytes]:

@@ -75,7 +75,7 @@ class OnnxRuntimeEngine:
                 f"Install the build that has it: pip install 'cg3d-sdk[{extra}]'"
             )
         self.name = f"onnxruntime {ort.__version__} ({device.upper()})"
-        # The model may name the CPU for what CUDA lacks; the first one is where it really runs.
+        # Operators that CUDA lacks run on the CPU; the first provider must be the one asked for.
         providers = [CPU] if device == "cpu" else [CUDA, CPU]
         if device == "cuda":
             _load_cuda_libraries(ort)
