@@ -15,6 +15,7 @@ _VERBS = {
     "pretrain": ("cg3d_training.cli.pretrain", "pretrain_command"),
     "text": ("cg3d_training.cli.text", "text_command"),
     "names": ("cg3d_training.cli.names", "names_command"),
+    "attribution": ("cg3d_training.cli.attribution", "attribution_command"),
     "evaluate": ("cg3d_training.cli.evaluate", "evaluate_command"),
 }
 

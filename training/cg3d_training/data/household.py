@@ -125,10 +125,18 @@ def _object(row: int, raw: dict[str, Any], matcher: NameMatcher) -> HouseholdObj
     rows = [name_row, *(matcher.benchmark_row(c) for c in classes)]
     return HouseholdObject(
         row=row, source=raw["set"], id=raw["id"], name=raw["name"], licence=raw["license"],
-        creator=raw["creator"], split=raw["split"], modelnet40=raw.get("mn40"),
+        creator=_creator(raw["creator"]), split=raw["split"], modelnet40=raw.get("mn40"),
         scanobjectnn=raw.get("sonn15"), name_row=name_row,
         rows=tuple(dict.fromkeys(r for r in rows if r is not None)),
     )  # fmt: skip
+
+
+def _creator(raw: str | dict[str, str] | list[dict[str, str]]) -> str:
+    """Who made an object; some sources give names with links, or several of them."""
+    if isinstance(raw, str):
+        return raw
+    people = raw if isinstance(raw, list) else [raw]
+    return ", ".join(f"{person['name']} ({person['link']})" for person in people)
 
 
 def positives(objects: Sequence[HouseholdObject], labels: int) -> NDArray[np.float32]:
