@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from cg3d_runtime.engines.engine import Engine
 from cg3d_runtime.errors import EngineError, VocabularyError
 from cg3d_runtime.text.bank import TextBank
-from cg3d_runtime.text.templates import TEMPLATES, fill, normal_name, split
+from cg3d_runtime.text.templates import fill, normal_name, split
 from cg3d_runtime.text.tokenizer import Tokenizer
 
 # Texts in one run: enough to fill a small network, little memory for a large one.
@@ -78,10 +78,9 @@ class TextEncoder:
         template, name = ("{}", normal_name(text)) if text in self.bank else split(text)
         if name in self.bank:
             return fill(template, name)
-        phrasings = ", ".join(repr(known.replace("{}", "NAME")) for known in TEMPLATES)
         raise VocabularyError(
             f"{text!r} is outside the vocabulary of this bundle's text encoder "
             f"({self.bank.suggestion(name)}). It reads the {len(self.bank)} names of its text bank "
-            f"and their aliases, alone or phrased as one of {phrasings}; for other texts use a "
-            "bundle with a full CLIP text encoder"
+            "and their aliases, alone or in a phrasing such as 'a NAME' or 'a photo of a NAME'; "
+            "for other texts use a bundle with a full CLIP text encoder"
         )
