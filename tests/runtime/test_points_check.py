@@ -16,7 +16,7 @@ def cloud(n: int = 100, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(n, 3))
 
 
-@pytest.mark.parametrize("dtype", ["f2", "f4", "f8", ">f4", ">f8", "i1", "i2", "i4", "i8", "u1", "u2"])
+@pytest.mark.parametrize("dtype", "f2 f4 f8 >f4 >f8 i1 i2 i4 i8 u1 u2".split())
 @pytest.mark.parametrize("order", ["C", "F"])
 def test_any_number_type_and_memory_order(dtype: str, order: str) -> None:
     points = np.asarray(np.abs(cloud()) * 30, dtype=dtype, order=order)
@@ -48,7 +48,7 @@ def test_nan_in_a_further_column_does_not_drop_the_row() -> None:
 
 def test_a_cloud_in_map_coordinates_keeps_its_shape() -> None:
     shape = cloud(600) * 0.05
-    far = shape + [500_000.0, 5_400_000.0, 300.0]
+    far = shape + np.array([500_000.0, 5_400_000.0, 300.0])
     spec = PreprocessSpec(64, 600)
     np.testing.assert_allclose(prepare(far, spec).cloud, prepare(shape, spec).cloud, atol=1e-6)
 

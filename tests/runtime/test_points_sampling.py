@@ -60,7 +60,8 @@ def reference(xyz: np.ndarray, m: int) -> list[int]:
 def test_rules_on_small_clouds_full_of_ties(n: int, m: int, seed: int, coarse: bool) -> None:
     rng = np.random.default_rng(seed)
     # A coarse grid makes equal distances, repeated points and points at the origin common.
-    xyz = (rng.integers(-2, 3, (n, 3)) / 2 if coarse else rng.normal(size=(n, 3))).astype(np.float32)
+    drawn = rng.integers(-2, 3, (n, 3)) / 2 if coarse else rng.normal(size=(n, 3))
+    xyz = drawn.astype(np.float32)
     assert furthest_point_sample(xyz, m).tolist() == reference(xyz, m)
 
 
@@ -118,7 +119,7 @@ def test_size_and_place_do_not_matter(scale: float, place: tuple[float, float, f
 
 
 def test_prepare_says_where_the_cloud_was() -> None:
-    xyz = np.random.default_rng(2).normal(size=(400, 3)) + [1.0, 2.0, 3.0]
+    xyz = np.random.default_rng(2).normal(loc=[1.0, 2.0, 3.0], size=(400, 3))
     prepared = prepare(xyz, PreprocessSpec(32, 1000), up="z")
     np.testing.assert_allclose(prepared.centroid, upright(xyz.mean(axis=0)[None], "z")[0])
     assert prepared.cloud.shape == (32, 3)

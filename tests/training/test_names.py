@@ -115,7 +115,7 @@ def test_every_benchmark_class_has_a_label_of_its_own(shared: Path) -> None:
 
 
 def test_the_rule_agrees_with_an_independent_one(shared: Path) -> None:
-    """Most objects with a ModelNet40 class, given by another rule, get that label or a kind of it."""
+    """Most objects with a ModelNet40 class, which another rule gave, get that very label."""
     vocabulary = load_vocabulary(shared / "data" / "clip-text")
     matcher = NameMatcher(vocabulary)
     objects = load_household(shared / "data" / "household", matcher).objects
