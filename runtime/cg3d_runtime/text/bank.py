@@ -151,7 +151,7 @@ class TextBank:
                 f"embeddings have {rows.shape[1]} columns, the text bank {self.vectors.shape[1]}: "
                 "they come from different models"
             )
-        logits = np.float32(self.logit_scale) * (rows @ self.vectors.T)
+        logits: NDArray[np.float32] = np.float32(self.logit_scale) * (rows @ self.vectors.T)
         logits -= logits.max(axis=1, keepdims=True)
         np.exp(logits, out=logits)
         logits /= logits.sum(axis=1, keepdims=True)
