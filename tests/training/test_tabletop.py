@@ -16,7 +16,7 @@ def write_view(folder: Path) -> np.ndarray:
     """A tilted table one metre before the camera with a block of 10 cm on it."""
     rng = np.random.default_rng(0)
     table = np.column_stack([rng.uniform(-0.5, 0.5, (3000, 2)), np.zeros(3000)])
-    block = rng.uniform(-0.05, 0.05, (500, 3)) + [0.1, 0.1, 0.05]
+    block = rng.uniform(-0.05, 0.05, (500, 3)) + np.array([0.1, 0.1, 0.05])
     tilt = rotation_to_up(np.array([0.0, -0.6, -0.8])).T  # the table's up, in the camera's frame
     points = np.concatenate([table, block]) @ tilt.T + [0, 0, 1.0]
     labels = np.repeat(np.array([1, 2], np.uint8), [3000, 500])

@@ -18,6 +18,7 @@ import yaml
 from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError, VocabularyError
+from cg3d_runtime.text.templates import normal_name
 
 
 @dataclass(frozen=True)
@@ -53,11 +54,6 @@ class Vocabulary:
             return self.rows[normal_name(name)]
         except KeyError:
             raise VocabularyError(f"{name!r} is neither a label nor an alias here") from None
-
-
-def normal_name(name: str) -> str:
-    """Lower case, underscores as blanks, single blanks."""
-    return " ".join(name.lower().replace("_", " ").split())
 
 
 def derived_aliases(name: str) -> list[str]:
