@@ -105,8 +105,7 @@ def evaluate_household(
         ("ModelNet40 names", MODELNET40, "modelnet40"),
         ("ScanObjectNN names", SCANOBJECTNN, "scanobjectnn"),
     ):
-        rows = [matcher.benchmark_row(c) for c in classes]
-        bank = whole.select([vocabulary.labels[row] for row in rows if row is not None])
+        bank = whole.select([_class_label(c, matcher) for c in classes])
         picked = [i for i, o in enumerate(test.objects) if getattr(o, attribute) in classes]
         truth = [classes.index(getattr(test.objects[i], attribute)) for i in picked]
         results.append(accuracy(task, bank.score(embeddings[picked]), truth, classes))
@@ -114,12 +113,20 @@ def evaluate_household(
     return results
 
 
+def _class_label(class_name: str, matcher: NameMatcher) -> str:
+    row = matcher.benchmark_row(class_name)
+    if row is None:
+        raise TrainingError(f"the vocabulary has no label for the class {class_name!r}")
+    return matcher.labels[row]
+
+
 def _whole_vocabulary(
     test: HouseholdSet, bank: TextBank, vocabulary: Vocabulary, embeddings: NDArray[np.float32]
 ) -> Accuracy:
-    picked = [i for i, o in enumerate(test.objects) if o.name_row is not None]
-    truth = [bank.index(vocabulary.labels[test.objects[i].name_row or 0]) for i in picked]
-    return accuracy("whole vocabulary", bank.score(embeddings[picked]), truth, bank.labels)
+    named = [(i, o.name_row) for i, o in enumerate(test.objects) if o.name_row is not None]
+    truth = [bank.index(vocabulary.labels[row]) for _, row in named]
+    scores = bank.score(embeddings[[i for i, _ in named]])
+    return accuracy("whole vocabulary", scores, truth, bank.labels)
 
 
 def evaluate_tabletop(recognizer: Recognizer, folder: Path) -> Accuracy:
