@@ -64,9 +64,10 @@ def as_points(points: ArrayLike) -> CheckedPoints:
 
     keeps_digits = np.float32 if np.can_cast(array.dtype, np.float32) else np.float64
     xyz: NDArray[np.floating] = np.ascontiguousarray(array[:, :3], dtype=keeps_digits)
-    finite = np.isfinite(xyz).all(axis=1)
-    dropped = int(len(xyz) - finite.sum())
-    if dropped:
+    dropped = 0
+    if not np.isfinite(xyz).all():
+        finite = np.isfinite(xyz).all(axis=1)
+        dropped = int(len(xyz) - finite.sum())
         xyz = xyz[finite]
     _check_extent(xyz, total=len(array), dropped=dropped)
     return CheckedPoints(xyz, dropped)
@@ -97,7 +98,8 @@ def _check_extent(xyz: NDArray[np.floating], total: int, dropped: int) -> None:
             f"{len(xyz)} finite point{'' if len(xyz) == 1 else 's'} left{lost}; a shape needs at "
             f"least {MIN_POINTS}. Check the sensor's range, the crop and the mask."
         )
-    low, high = xyz.min(axis=0).astype(np.float64), xyz.max(axis=0).astype(np.float64)
+    axes = np.ascontiguousarray(xyz.T)  # reducing along rows of three is forty times slower
+    low, high = axes.min(axis=1).astype(np.float64), axes.max(axis=1).astype(np.float64)
     largest = float(np.maximum(-low, high).max())
     if largest > MAX_COORDINATE:
         raise InputError(
