@@ -1,0 +1,1 @@
+"""The `cg3d` command line, one module a verb."""

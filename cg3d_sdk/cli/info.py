@@ -1,0 +1,125 @@
+"""`cg3d info`: what a bundle is, checked."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cg3d_sdk.cli.output import plain
+
+if TYPE_CHECKING:
+    from cg3d_runtime.bundle import Bundle
+
+_CARD = "MODEL_CARD.md"
+_COLUMN = 24
+_RESULTS = re.compile(r"^#+ [^\n]*results[^\n]*\n(.*?)(?=^#|\Z)", re.I | re.M | re.S)
+
+
+@click.command("info", short_help="Show what a bundle is, after checking every file in it.")
+@click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
+def info_command(bundle: Path | None, as_json: bool) -> None:
+    """Show what BUNDLE is (by default the one that ships) after checking every file in it.
+
+    \b
+    Examples:
+      cg3d info
+      cg3d info my_bundle --json
+    """
+    from cg3d_runtime.bundle import Bundle
+    from cg3d_sdk.recognizer import default_bundle
+
+    opened = Bundle.open(default_bundle() if bundle is None else bundle)
+    opened.verify()
+    if as_json:
+        click.echo(json.dumps(_facts(opened), indent=1))
+        return
+    manifest = opened.manifest
+    click.echo(
+        f"{click.style(plain(manifest.name), bold=True)}, exported {plain(manifest.created)}, "
+        f"bundle format {manifest.format}"
+    )
+    for key, value in _lines(opened):
+        click.echo(f"  {key:<{_COLUMN}}{value}")
+    results = _results(opened)
+    if results:
+        click.echo(f"\nResults, from its {_CARD}:\n")
+        click.echo(results)
+
+
+def _facts(bundle: Bundle) -> dict[str, Any]:
+    text = bundle.text()
+    return {
+        "path": str(bundle.root),
+        "verified": True,
+        "bytes": _size(bundle),
+        "labels": len(text.labels),
+        **dataclasses.asdict(bundle.manifest),
+    }
+
+
+def _size(bundle: Bundle) -> int:
+    return sum(file.bytes for file in bundle.manifest.files.values())
+
+
+def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
+    manifest, text = bundle.manifest, bundle.text()
+    encoder, prepared, words = manifest.encoder, manifest.preprocess, manifest.text.encoder
+    yield "folder", plain(bundle.root)
+    yield (
+        "encoder",
+        f"{plain(encoder.architecture)}, {encoder.parameters / 1e6:.2f} M parameters, "
+        f"{encoder.precision}, {encoder.embedding_dim} numbers out, opset {encoder.opset}",
+    )
+    yield "looks at", f"{prepared.points} points, chosen from {prepared.candidates}"
+    aliases = sum(len(names) for names in text.aliases)
+    yield "labels", f"{len(text.labels):,} and {aliases:,} further names of them"
+    if words is None:
+        yield "text encoder", "none: it knows its labels only"
+    else:
+        known = "any text" if words.open_vocabulary else "its labels and simple phrasings of them"
+        yield "text encoder", f"up to {words.context_length} tokens; knows {known}"
+    yield "files", f"{len(manifest.files)}, {_size(bundle) / 1e6:.1f} MB, every hash right"
+    yield "licence", plain(manifest.licence)
+    yield from _nested("parity", manifest.parity)
+    record = manifest.training.get("record", manifest.training)
+    yield from _nested("training", record if isinstance(record, Mapping) else {"record": record})
+
+
+def _nested(title: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """One line for the plain values, one more for each mapping among them."""
+    single = {k: v for k, v in values.items() if not isinstance(v, Mapping)}
+    if single:
+        yield title, _listed(single)
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            if all(type(count) is int for count in value.values()):  # JSON lost their order
+                value = dict(sorted(value.items(), key=lambda item: -item[1]))
+            yield f"{title}, {plain(key).replace('_', ' ')}", _listed(value)
+
+
+def _listed(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{plain(k).replace('_', ' ')} {_short(v)}" for k, v in values.items())
+
+
+def _short(value: object) -> str:
+    if isinstance(value, float):
+        return f"{value:.7g}"
+    if isinstance(value, (Mapping, list)):
+        return plain(json.dumps(value))
+    return plain(value)
+
+
+def _results(bundle: Bundle) -> str:
+    """The part about results in the model card, if there is one."""
+    if _CARD not in bundle.manifest.files:
+        return ""
+    card = bundle.bytes(_CARD).decode("utf-8", errors="replace")
+    found = _RESULTS.search(card)
+    return "\n".join(plain(line) for line in found[1].strip().splitlines()) if found else ""

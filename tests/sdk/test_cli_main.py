@@ -1,0 +1,56 @@
+"""`cg3d`: help that helps, quickly, and errors in one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from cg3d_sdk import __version__
+from cg3d_sdk.cli.main import main
+
+
+def test_help_names_every_verb_and_shows_examples() -> None:
+    result = CliRunner().invoke(main, ["--help"])
+    assert result.exit_code == 0
+    for verb in ("classify", "info", "demo"):
+        assert f"\n  {verb}" in result.output
+        verbs_help = CliRunner().invoke(main, [verb, "-h"])
+        assert verbs_help.exit_code == 0
+        assert f"cg3d {verb}" in verbs_help.output
+
+
+def test_version() -> None:
+    assert CliRunner().invoke(main, ["--version"]).output == f"cg3d, version {__version__}\n"
+
+
+def test_an_unknown_verb() -> None:
+    result = CliRunner().invoke(main, ["clasify"])
+    assert result.exit_code == 2
+    assert "clasify" in result.output
+
+
+def test_help_loads_nothing_heavy() -> None:
+    code = (
+        "import sys\n"
+        "from click.testing import CliRunner\n"
+        "from cg3d_sdk.cli.main import main\n"
+        "assert CliRunner().invoke(main, ['classify', '--help']).exit_code == 0\n"
+        "print(sorted({'onnxruntime', 'trimesh', 'torch', 'onnx', 'scipy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    "verb", [["info"], ["classify", "a.npy", "--bundle"], ["demo", "--bundle"]]
+)
+def test_a_missing_bundle_is_one_line(verb: list[str], tmp_path: Path) -> None:
+    result = CliRunner().invoke(main, [*verb, str(tmp_path / "nowhere")])
+    assert result.exit_code == 1
+    assert result.stderr.startswith("Error: ")
+    assert "nowhere" in result.stderr
+    assert len(result.stderr.splitlines()) == 1
