@@ -42,16 +42,20 @@ def demo_command(output: Path, bundle: Path | None) -> None:
     samples = sample_files()
     width = max(len(path.stem) for path in samples)
     entries = []
-    right = 0
+    first = among = 0
     for path in samples:
         name = path.stem.replace("_", " ")
         cloud = read_points(path)
         result = recognizer.classify(cloud.points, up="z")
         click.echo(answer_line(name, width, result, 3))
         truth = _label_of(recognizer, name)
-        right += result.label == truth
+        first += result.label == truth
+        among += truth in [r.label for r in result.ranking[:_SHOWN]]
         entries.append(PageEntry(name, cloud.points, result.ranking[:_SHOWN], truth))
-    click.echo(f"{right} of {len(samples)} samples have their own name first.")
+    click.echo(
+        f"Of {len(samples)} samples {first} have their own name first, {among} among the first "
+        f"{_SHOWN}."
+    )
     manifest = recognizer.bundle.manifest
     write_page(
         output,

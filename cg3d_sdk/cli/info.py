@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import re
+import shutil
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
 _CARD = "MODEL_CARD.md"
 _COLUMN = 24
-_RESULTS = re.compile(r"^#+ [^\n]*results[^\n]*\n(.*?)(?=^#|\Z)", re.I | re.M | re.S)
+_RESULTS = re.compile(r"^#+ [^\n]*(?:results|how good)[^\n]*\n(.*?)(?=^#|\Z)", re.I | re.M | re.S)
 
 
 @click.command("info", short_help="Show what a bundle is, after checking every file in it.")
@@ -46,7 +47,7 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
         f"bundle format {manifest.format}"
     )
     for key, value in _lines(opened):
-        click.echo(f"  {key:<{_COLUMN}}{value}")
+        click.echo(_wrapped(key, value))
     results = _results(opened)
     if results:
         click.echo(f"\nResults, from its {_CARD}:\n")
@@ -92,6 +93,16 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
     yield from _nested("training", record if isinstance(record, Mapping) else {"record": record})
 
 
+def _wrapped(key: str, value: str) -> str:
+    """A line of the listing; what is long goes on below its column."""
+    return click.wrap_text(
+        value,
+        width=max(60, shutil.get_terminal_size((100, 24)).columns),
+        initial_indent=f"  {key:<{_COLUMN}}",
+        subsequent_indent=" " * (_COLUMN + 2),
+    )
+
+
 def _nested(title: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     """One line for the plain values, one more for each mapping among them."""
     single = {k: v for k, v in values.items() if not isinstance(v, Mapping)}
@@ -117,9 +128,10 @@ def _short(value: object) -> str:
 
 
 def _results(bundle: Bundle) -> str:
-    """The part about results in the model card, if there is one."""
+    """The table of results in the model card, if there is one."""
     if _CARD not in bundle.manifest.files:
         return ""
     card = bundle.bytes(_CARD).decode("utf-8", errors="replace")
     found = _RESULTS.search(card)
-    return "\n".join(plain(line) for line in found[1].strip().splitlines()) if found else ""
+    lines = found[1].splitlines() if found else []
+    return "\n".join(plain(line) for line in lines if line.startswith("|"))

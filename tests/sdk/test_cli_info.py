@@ -21,7 +21,9 @@ CARD = """# A card
 ## Data
 None.
 
-## Results and what they mean
+## How good it is
+As measured:
+
 | task | top-1 |
 |---|---|
 | names | 61 % |\x1b[31m
@@ -60,7 +62,7 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def test_info_for_people(bundle: Path) -> None:
-    result = CliRunner().invoke(main, ["info", str(bundle)])
+    result = CliRunner().invoke(main, ["info", str(bundle)], env={"COLUMNS": "400"})
     assert result.exit_code == 0
     lines = result.output.splitlines()
     assert lines[0] == "made up, exported 2024-05-06, bundle format 1"
@@ -79,7 +81,15 @@ def test_info_for_people(bundle: Path) -> None:
     assert shown["parity, text encoder"] == "mean cosine 0.9997"
     assert "| names | 61 % |" in result.output
     assert "Many." not in result.output
+    assert "As measured" not in result.output
     assert "\x1b" not in result.output
+
+
+def test_long_lines_are_wrapped(bundle: Path) -> None:
+    result = CliRunner().invoke(main, ["info", str(bundle)], env={"COLUMNS": "64"})
+    listing = [line for line in result.output.splitlines() if line.startswith("  ")]
+    assert max(len(line) for line in listing if "/" not in line) <= 64
+    assert any(line.startswith(" " * 26) for line in listing)
 
 
 def test_info_as_json(bundle: Path) -> None:
