@@ -14,7 +14,7 @@ from cg3d_runtime.errors import InputError
 
 _UNREAD_COMPRESSION = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
 # Accessors that bring no data of their own stand for zeros; honest files have few of them.
-_LARGEST_ZEROS = 1 << 24
+_LARGEST_ZEROS = 1 << 22
 
 
 def check_gltf(data: bytes) -> None:
