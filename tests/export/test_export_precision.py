@@ -47,7 +47,12 @@ def test_geometry_is_fp32(halved: onnx.ModelProto) -> None:
     """Nothing on the way to the neighbours, or from them to the patches, is FP16."""
     known = types(halved)
     makers = {name: node for node in halved.graph.node for name in node.output}
-    ends = [name for n in halved.graph.node if n.op_type == "GatherElements" for name in n.output]
+    weights = {tensor.name for tensor in halved.graph.initializer}
+    ends = [
+        node.output[0]
+        for node in halved.graph.node
+        if node.op_type == "Gather" and not weights & set(node.input)  # by indices that it found
+    ]
     assert len(ends) == 1
     seen: set[str] = set()
     while ends:

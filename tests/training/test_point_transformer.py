@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import importlib.util
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
+from official_weights import official_weights
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.points import furthest_point_order, furthest_point_sample
@@ -27,39 +25,22 @@ INPUTS = ["points_1024", "points_2048", "points_8192", "points_edge_1024", "poin
 
 
 @pytest.fixture(scope="module")
-def official_weights(shared: Path) -> ModuleType:
-    spec = importlib.util.spec_from_file_location("weights", shared / "parity" / "weights.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules["weights"] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
 def official(shared: Path) -> dict[str, np.ndarray]:
     with np.load(shared / "parity" / "official.npz") as archive:
         return dict(archive)
 
 
-def _tensors(weights: ModuleType, model: str) -> dict[str, torch.Tensor]:
-    return {k: torch.from_numpy(v) for k, v in weights.state_dict(model, 1).items()}
-
-
 @pytest.mark.parametrize("name", INPUTS)
-def test_pretrained_layout(
-    official_weights: ModuleType, official: dict[str, np.ndarray], name: str
-) -> None:
-    encoder = load_official(_tensors(official_weights, "pointtransformer"))
+def test_pretrained_layout(shared: Path, official: dict[str, np.ndarray], name: str) -> None:
+    encoder = load_official(official_weights(shared, "pointtransformer"))
     expected = official[f"pointtransformer__{name}"]
     with torch.no_grad():
         found = encoder(torch.from_numpy(official[name])).numpy()
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-def test_finetuned_layout(official_weights: ModuleType, official: dict[str, np.ndarray]) -> None:
-    state = _tensors(official_weights, "pointtransformer_finetuned")
+def test_finetuned_layout(shared: Path, official: dict[str, np.ndarray]) -> None:
+    state = official_weights(shared, "pointtransformer_finetuned")
     encoder = load_official({f"module.{k}": v for k, v in state.items()})
     expected = official["pointtransformer_finetuned__points_1024"]
     with torch.no_grad():
@@ -67,17 +48,15 @@ def test_finetuned_layout(official_weights: ModuleType, official: dict[str, np.n
     assert np.abs(found - expected).max() <= 1e-4 * np.abs(expected).max()
 
 
-def test_ordered_points_need_no_sampling(
-    official_weights: ModuleType, official: dict[str, np.ndarray]
-) -> None:
-    encoder = load_official(_tensors(official_weights, "pointtransformer"))
+def test_ordered_points_need_no_sampling(shared: Path, official: dict[str, np.ndarray]) -> None:
+    encoder = load_official(official_weights(shared, "pointtransformer"))
     points = torch.from_numpy(official["points_8192_fps1024"])
     with torch.no_grad():
         torch.testing.assert_close(encoder.embed_ordered(points), encoder(points))
 
 
-def test_a_layout_that_is_not_official_is_refused(official_weights: ModuleType) -> None:
-    state = _tensors(official_weights, "pointtransformer")
+def test_a_layout_that_is_not_official_is_refused(shared: Path) -> None:
+    state = official_weights(shared, "pointtransformer")
     del state["norm.weight"]
     with pytest.raises(TrainingError, match=r"norm\.weight"):
         load_official(state)
@@ -106,6 +85,14 @@ def test_neighbours_are_scipys() -> None:
         8,
     )
     np.testing.assert_array_equal(found[0].numpy(), cKDTree(points).query(centres, 8)[1])
+
+
+def test_neighbours_are_the_same_under_autocast() -> None:
+    points = torch.from_numpy(np.random.default_rng(5).normal(size=(2, 200, 3)).astype(np.float32))
+    expected = grouping.nearest_neighbours(points, points[:, :20], 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        found = grouping.nearest_neighbours(points, points[:, :20], 8)
+    torch.testing.assert_close(found, expected)
 
 
 @pytest.mark.parametrize("name", ["point_transformer", "point_transformer_small"])

@@ -19,7 +19,8 @@ from cg3d_training.config import (
     OptimiserConfig,
     PretrainConfig,
 )
-from cg3d_training.pretrain import learning_rate, pretrain, training_data
+from cg3d_training.pretrain import pretrain, training_data
+from cg3d_training.run import Run, learning_rate
 
 TINY = {
     "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
@@ -71,17 +72,15 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(
 ) -> None:
     whole = pretrain(config, tmp_path / "whole")
 
-    from cg3d_training.pretrain import _Run
+    finish = Run.finish_epoch
 
-    finish = _Run.finish_epoch
-
-    def finish_then_break(run: _Run, entry: dict[str, object]) -> None:
+    def finish_then_break(run: Run, entry: dict[str, object]) -> None:
         finish(run, entry)
         if run.epoch == 2:
             raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(_Run, "finish_epoch", finish_then_break)
+        patch.setattr(Run, "finish_epoch", finish_then_break)
         with pytest.raises(KeyboardInterrupt):
             pretrain(config, tmp_path / "broken")
     resumed = pretrain(config, tmp_path / "broken", resume=True)
@@ -98,6 +97,8 @@ def test_another_recipe_does_not_resume(config: PretrainConfig, tmp_path: Path) 
         pretrain(config, tmp_path, resume=True)
     with pytest.raises(TrainingError, match="no such file"):
         pretrain(config, tmp_path / "empty", resume=True)
+    with pytest.raises(TrainingError, match="holds a run already"):
+        pretrain(config, tmp_path)
 
 
 def test_the_checkpoint_explains_itself(config: PretrainConfig, tmp_path: Path) -> None:

@@ -118,8 +118,8 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             return {key: file.get_tensor(key) for key in file.keys()}, file.metadata() or {}  # noqa: SIM118
     except SafetensorError as error:
         raise TrainingError(
-            f"{path} is not a safetensors file ({error}). Checkpoints are safetensors; a .pth "
-            "file would have to be converted first."
+            f"{path} is not a safetensors file ({error}). Checkpoints are safetensors; "
+            "`cg3d-train import` converts official .pth files."
         ) from error
 
 

@@ -8,8 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
-import math
 import platform
 import time
 from collections import Counter
@@ -19,7 +17,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 from tqdm import tqdm
 
@@ -28,11 +25,9 @@ from cg3d_sdk.version import __version__
 from cg3d_training.checkpoint import (
     Checkpoint,
     cpu_state,
-    read_tensors,
     save_checkpoint,
-    write_atomically,
 )
-from cg3d_training.config import OptimiserConfig, PretrainConfig
+from cg3d_training.config import PretrainConfig
 from cg3d_training.data.augment import augment
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.clouds import OrderedClouds
@@ -46,6 +41,7 @@ from cg3d_training.data.household import (
 from cg3d_training.data.names import NameMatcher
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
+from cg3d_training.run import Run
 
 
 @dataclass(frozen=True)
@@ -107,12 +103,11 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     encoder = build_encoder(spec)
-    run = _Run(
-        encoder, config, output, steps_per_epoch=len(data.train) // config.optimiser.batch_size
-    )
+    run = Run(spec, encoder, config, output, len(data.train) // config.optimiser.batch_size)
     if resume:
         run.load()
-    run.write_config()
+    else:
+        run.start()
 
     vectors = torch.from_numpy(data.vocabulary.vectors)
     mean = text_mean(vectors)
@@ -142,7 +137,7 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
 
 
 def _train_epoch(
-    run: _Run, clouds: OrderedClouds, labels: Tensor, anchors: Tensor, epoch: int
+    run: Run, clouds: OrderedClouds, labels: Tensor, anchors: Tensor, epoch: int
 ) -> float:
     config = run.config
     rng = np.random.default_rng([config.seed, epoch])
@@ -175,117 +170,6 @@ def _top1(
     embedding = torch.cat([encoder.embed_ordered(part) for part in torch.split(points, 64)])
     best = (unit_rows(embedding) @ anchors.T).argmax(dim=1)
     return float(np.mean([int(b) in o.rows for b, o in zip(best, objects.objects, strict=True)]))
-
-
-class _Run:
-    """The moving parts of a run: weights, their running mean, optimiser, epoch, files."""
-
-    def __init__(
-        self, encoder: PointEncoder, config: PretrainConfig, output: Path, steps_per_epoch: int
-    ) -> None:
-        self.encoder, self.config, self.output = encoder, config, output
-        self.steps_per_epoch = steps_per_epoch
-        self.epoch = 0
-        self.trained_seconds = 0.0
-        decay = [p for p in encoder.parameters() if p.ndim > 1]
-        rest = [p for p in encoder.parameters() if p.ndim <= 1]
-        optimiser = config.optimiser
-        self._parameters = [*decay, *rest]
-        self._adamw = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": optimiser.weight_decay},
-             {"params": rest, "weight_decay": 0.0}],
-            lr=optimiser.lr,
-        )  # fmt: skip
-        self._steps = 0
-        self._average = cpu_state(encoder)
-
-    def step(self, loss: Tensor) -> None:
-        """One update of the weights and of their running mean."""
-        for group in self._adamw.param_groups:
-            group["lr"] = self.lr()
-        self._adamw.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip_norm)
-        self._adamw.step()
-        self._steps += 1
-        # A young mean follows faster, so that it never remembers the random start.
-        decay = min(self.config.optimiser.ema, (1 + self._steps) / (10 + self._steps))
-        for key, value in self.encoder.state_dict().items():
-            if value.is_floating_point():
-                self._average[key].lerp_(value, 1 - decay)
-            else:
-                self._average[key].copy_(value)
-
-    def lr(self) -> float:
-        """The learning rate of the next step."""
-        return learning_rate(self.config.optimiser, self._steps / self.steps_per_epoch)
-
-    def averaged(self) -> PointEncoder:
-        """A copy of the encoder with the mean weights, in eval mode."""
-        spec = encoder_spec(self.config.encoder)
-        copy = build_encoder(EncoderSpec(spec.architecture, spec.sizes | self.config.encoder_sizes))
-        copy.load_state_dict(self._average)
-        return copy.eval()
-
-    def seconds(self, started: float) -> float:
-        """Seconds of training, those before a resume included."""
-        return self.trained_seconds + time.monotonic() - started
-
-    def finish_epoch(self, entry: dict[str, Any]) -> None:
-        """Log an epoch and save the state to resume from."""
-        self.epoch = entry["epoch"] + 1
-        tensors = {f"encoder.{k}": v for k, v in cpu_state(self.encoder).items()}
-        tensors |= {f"average.{k}": v.clone() for k, v in self._average.items()}
-        for i, parameter in enumerate(self._parameters):
-            state = self._adamw.state[parameter]
-            tensors |= {f"adamw.{i}.{k}": v.clone() for k, v in state.items()}
-        about = {"epoch": self.epoch, "steps": self._steps, "seconds": entry["seconds"]}
-        metadata = {"state": json.dumps(about), "config": self._config_json()}
-        write_atomically(self.output / "state.safetensors", to_bytes(tensors, metadata))
-        with (self.output / "log.jsonl").open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
-
-    def load(self) -> None:
-        """Go on where `state.safetensors` left off.
-
-        Raises:
-            TrainingError: there is no state, or it belongs to another recipe.
-        """
-        tensors, metadata = read_tensors(self.output / "state.safetensors")
-        if metadata.get("config") != self._config_json():
-            raise TrainingError(
-                f"{self.output} was trained with another recipe; resume with the same one "
-                "(config.json beside the state) or choose another --output"
-            )
-        about = json.loads(metadata["state"])
-        self.epoch, self._steps = about["epoch"], about["steps"]
-        self.trained_seconds = about["seconds"]
-        self.encoder.load_state_dict(_part(tensors, "encoder."))
-        self._average = _part(tensors, "average.")
-        for i, parameter in enumerate(self._parameters):
-            self._adamw.state[parameter] = _part(tensors, f"adamw.{i}.")
-
-    def write_config(self) -> None:
-        """Write `config.json`; a fresh run also empties the log."""
-        write_atomically(self.output / "config.json", self._config_json().encode())
-        if self.epoch == 0:
-            write_atomically(self.output / "log.jsonl", b"")
-
-    def _config_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self.config), indent=1, sort_keys=True)
-
-
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def learning_rate(config: OptimiserConfig, epoch: float) -> float:
-    """Linear warm-up, then a cosine down to `min_lr`; `epoch` counts in fractions."""
-    if epoch < config.warmup_epochs:
-        return config.lr * (epoch + 0.1) / (config.warmup_epochs + 0.1)
-    span = max(config.epochs - config.warmup_epochs, 1e-9)
-    progress = min(1.0, (epoch - config.warmup_epochs) / span)
-    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
 
 
 def _record(config: PretrainConfig, data: TrainingData, seconds: float) -> dict[str, Any]:

@@ -53,6 +53,10 @@ def nearest_neighbours(points: Tensor, centres: Tensor, k: int) -> Tensor:
     Returns:
         (B, M, k) int64 indices into the points.
     """
+    device = points.device.type
+    if torch.is_autocast_enabled(device):  # it would round the products, and find others nearest
+        with torch.autocast(device, enabled=False):
+            return nearest_neighbours(points.float(), centres.float(), k)
     cross = centres @ points.transpose(1, 2)
     distance = (centres**2).sum(-1, keepdim=True) + (points**2).sum(-1)[:, None, :] - 2.0 * cross
     # sorted=True because TensorRT refuses the unsorted form.
@@ -61,6 +65,8 @@ def nearest_neighbours(points: Tensor, centres: Tensor, k: int) -> Tensor:
 
 def gather_rows(values: Tensor, indices: Tensor) -> Tensor:
     """Rows of (B, N, C) at (B, M, k), as (B, M, k, C)."""
-    batch, m, k = indices.shape
-    flat = indices.reshape(batch, m * k, 1).expand(-1, -1, values.shape[-1])
-    return values.gather(1, flat).reshape(batch, m, k, values.shape[-1])
+    batch, n, channels = values.shape
+    first = torch.arange(batch, device=values.device)[:, None, None] * n
+    # Whole rows are copied, where torch.gather would read one index for every number.
+    rows = values.reshape(batch * n, channels).index_select(0, (indices + first).reshape(-1))
+    return rows.reshape(*indices.shape, channels)

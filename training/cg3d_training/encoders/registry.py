@@ -43,7 +43,10 @@ class PointEncoder(nn.Module, ABC):
 
 
 #: architecture -> the module that registers it.
-_ARCHITECTURES = {"point_transformer": "cg3d_training.encoders.point_transformer"}
+_ARCHITECTURES = {
+    "point_transformer": "cg3d_training.encoders.point_transformer",
+    "point_mlp": "cg3d_training.encoders.point_mlp",
+}
 _REGISTRY: dict[str, tuple[type[PointEncoder], type]] = {}
 
 

@@ -1,0 +1,156 @@
+"""A training run in progress: weights, their running mean, optimiser, epoch, and its files."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import math
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save as to_bytes
+from torch import Tensor
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
+from cg3d_training.config import OptimiserConfig, PretrainConfig
+from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
+
+_STATE, _LOG = "state.safetensors", "log.jsonl"
+
+
+class Run:
+    """The moving parts of a run.
+
+    Args:
+        spec: the encoder's architecture and sizes.
+        encoder: a new encoder of that kind.
+        config: the recipe.
+        output: folder of the run.
+        steps_per_epoch: batches in an epoch.
+    """
+
+    def __init__(
+        self,
+        spec: EncoderSpec,
+        encoder: PointEncoder,
+        config: PretrainConfig,
+        output: Path,
+        steps_per_epoch: int,
+    ) -> None:
+        self.spec, self.encoder, self.config, self.output = spec, encoder, config, output
+        self.steps_per_epoch = steps_per_epoch
+        self.epoch = 0
+        self.trained_seconds = 0.0
+        decay = [p for p in encoder.parameters() if p.ndim > 1]
+        rest = [p for p in encoder.parameters() if p.ndim <= 1]
+        optimiser = config.optimiser
+        self._parameters = [*decay, *rest]
+        self._adamw = torch.optim.AdamW(
+            [{"params": decay, "weight_decay": optimiser.weight_decay},
+             {"params": rest, "weight_decay": 0.0}],
+            lr=optimiser.lr,
+        )  # fmt: skip
+        self._steps = 0
+        self._average = cpu_state(encoder)
+
+    def step(self, loss: Tensor) -> None:
+        """One update of the weights and of their running mean."""
+        for group in self._adamw.param_groups:
+            group["lr"] = self.lr()
+        self._adamw.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip_norm)
+        self._adamw.step()
+        self._steps += 1
+        # A young mean follows faster, so that it never remembers the random start.
+        decay = min(self.config.optimiser.ema, (1 + self._steps) / (10 + self._steps))
+        for key, value in self.encoder.state_dict().items():
+            if value.is_floating_point():
+                self._average[key].lerp_(value, 1 - decay)
+            else:
+                self._average[key].copy_(value)
+
+    def lr(self) -> float:
+        """The learning rate of the next step."""
+        return learning_rate(self.config.optimiser, self._steps / self.steps_per_epoch)
+
+    def averaged(self) -> PointEncoder:
+        """A copy of the encoder with the mean weights, in eval mode."""
+        copy = build_encoder(self.spec)
+        copy.load_state_dict(self._average)
+        return copy.eval()
+
+    def seconds(self, started: float) -> float:
+        """Seconds of training, those before a resume included."""
+        return self.trained_seconds + time.monotonic() - started
+
+    def finish_epoch(self, entry: dict[str, Any]) -> None:
+        """Log an epoch and save the state to resume from.
+
+        The log comes first: `load` drops what it says of epochs that the state does not hold.
+        """
+        with (self.output / _LOG).open("a", encoding="utf-8") as log:
+            log.write(json.dumps(entry) + "\n")
+        self.epoch = entry["epoch"] + 1
+        tensors = {f"encoder.{k}": v for k, v in cpu_state(self.encoder).items()}
+        tensors |= {f"average.{k}": v.clone() for k, v in self._average.items()}
+        for i, parameter in enumerate(self._parameters):
+            state = self._adamw.state[parameter]
+            tensors |= {f"adamw.{i}.{k}": v.clone() for k, v in state.items()}
+        about = {"epoch": self.epoch, "steps": self._steps, "seconds": entry["seconds"]}
+        metadata = {"state": json.dumps(about), "config": self._config_json()}
+        write_atomically(self.output / _STATE, to_bytes(tensors, metadata))
+
+    def start(self) -> None:
+        """Begin in a folder that holds no other run.
+
+        Raises:
+            TrainingError: it does.
+        """
+        if (self.output / _STATE).exists():
+            raise TrainingError(
+                f"{self.output} holds a run already: go on with --resume, or choose another folder"
+            )
+        write_atomically(self.output / "config.json", self._config_json().encode())
+        write_atomically(self.output / _LOG, b"")
+
+    def load(self) -> None:
+        """Go on where the state left off.
+
+        Raises:
+            TrainingError: there is no state, or it belongs to another recipe.
+        """
+        tensors, metadata = read_tensors(self.output / _STATE)
+        if metadata.get("config") != self._config_json():
+            raise TrainingError(
+                f"{self.output} was trained with another recipe; resume with the same one "
+                "(config.json beside the state) or choose another --output"
+            )
+        about = json.loads(metadata["state"])
+        self.epoch, self._steps = about["epoch"], about["steps"]
+        self.trained_seconds = about["seconds"]
+        self.encoder.load_state_dict(_part(tensors, "encoder."))
+        self._average = _part(tensors, "average.")
+        for i, parameter in enumerate(self._parameters):
+            self._adamw.state[parameter] = _part(tensors, f"adamw.{i}.")
+        lines = (self.output / _LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
+        write_atomically(self.output / _LOG, "".join(line + "\n" for line in lines).encode())
+
+    def _config_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self.config), indent=1, sort_keys=True)
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+
+
+def learning_rate(config: OptimiserConfig, epoch: float) -> float:
+    """Linear warm-up, then a cosine down to `min_lr`; `epoch` counts in fractions."""
+    if epoch < config.warmup_epochs:
+        return config.lr * (epoch + 0.1) / (config.warmup_epochs + 0.1)
+    span = max(config.epochs - config.warmup_epochs, 1e-9)
+    progress = min(1.0, (epoch - config.warmup_epochs) / span)
+    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))
