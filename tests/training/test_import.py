@@ -140,7 +140,7 @@ def test_a_malicious_file_runs_nothing(elite: dict[str, Tensor], tmp_path: Path,
 
 def test_what_a_file_wants_is_named(elite: dict[str, Tensor], tmp_path: Path) -> None:
     file = write(tmp_path / "more.pth", elite, where=Path("x"))
-    with pytest.raises(TrainingError, match=r"wants to load pathlib[\w.]*Path,"):
+    with pytest.raises(TrainingError, match=r"asks for pathlib[\w.]*Path,"):
         import_official(file, 100.0)
 
 

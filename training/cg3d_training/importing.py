@@ -16,7 +16,7 @@ from cg3d_runtime.errors import TrainingError
 from cg3d_sdk.version import __version__
 from cg3d_training.checkpoint import Checkpoint, cpu_state
 from cg3d_training.encoders.official import load_official_spec
-from cg3d_training.torch_file import read_torch_file
+from cg3d_training.torch_file import is_plain, read_torch_file
 
 
 def import_official(path: Path, logit_scale: float) -> Checkpoint:
@@ -78,18 +78,9 @@ def _base_model(content: Mapping[str, Any]) -> dict[str, Tensor]:
             f"{', '.join(sorted(map(str, content))[:10]) or 'no keys'}"
         )
     for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, Tensor) or not _is_whole(value):
+        if not isinstance(key, str) or not is_plain(value):
             raise TrainingError(f"'base_model' holds {key!r:.80}, which is not a plain tensor")
     return state
-
-
-def _is_whole(tensor: Tensor) -> bool:
-    """Whether every number is in the file; a crafted shape could claim more than memory has."""
-    return (
-        tensor.layout == torch.strided
-        and tensor.device.type == "cpu"
-        and tensor.numel() * tensor.element_size() <= tensor.untyped_storage().nbytes()
-    )
 
 
 def _numbers(values: object) -> dict[str, float]:
@@ -100,7 +91,7 @@ def _numbers(values: object) -> dict[str, float]:
 
 def _number(value: object) -> float | None:
     """A number that JSON has, also one in a tensor."""
-    if isinstance(value, Tensor) and value.numel() == 1 and _is_whole(value):
+    if is_plain(value) and value.numel() == 1:
         value = value.item()
     if isinstance(value, (int, float)) and abs(value) < 1e300:
         return value

@@ -6,7 +6,7 @@ import re
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeGuard
 
 import torch
 from torch import Tensor
@@ -59,15 +59,18 @@ def read_state_dict(path: Path, allow: Sequence[type] = ()) -> dict[str, Tensor]
     if not isinstance(state, dict) or not state:
         raise TrainingError(f"{path} holds no state_dict, that is, no dict of tensors by name")
     for key, value in state.items():
-        if not isinstance(key, str) or not _is_plain(value):
+        if not isinstance(key, str) or not is_plain(value):
             raise TrainingError(
                 f"{path} holds no state_dict: {key!r:.80} is not the name of a plain tensor"
             )
     return state
 
 
-def _is_plain(value: Any) -> bool:
-    """A tensor with all its numbers in the file."""
+def is_plain(value: object) -> TypeGuard[Tensor]:
+    """Whether it is a tensor with all its numbers in the file.
+
+    A crafted one could claim a shape that no memory holds.
+    """
     return (
         isinstance(value, Tensor)
         and value.layout == torch.strided
