@@ -56,6 +56,10 @@ class Vocabulary:
             raise VocabularyError(f"{name!r} is neither a label nor an alias here") from None
 
 
+#: For readers of sets whose names do not matter.
+NO_VOCABULARY = Vocabulary((), (), np.empty((0, 512), np.float32))
+
+
 def derived_aliases(name: str) -> list[str]:
     """Shorter ways to say a name: without its remark in brackets, and each half of "a/b".
 

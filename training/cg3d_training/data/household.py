@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.data.clip_text import NO_VOCABULARY
+from cg3d_training.data.labelled import LabelledClouds, Split
 from cg3d_training.data.names import NameMatcher
 
 #: Licences, by the start of their name, under which an object may be trained on and shipped as
@@ -129,6 +131,20 @@ def _object(row: int, raw: dict[str, Any], matcher: NameMatcher) -> HouseholdObj
         scanobjectnn=raw.get("sonn15"), name_row=name_row,
         rows=tuple(dict.fromkeys(r for r in rows if r is not None)),
     )  # fmt: skip
+
+
+def read_household_classes(folder: Path, split: Split) -> LabelledClouds:
+    """The objects with a ModelNet40 class, as a labelled set of the classes that occur in it.
+
+    Raises:
+        TrainingError: as `load_household`.
+    """
+    objects = load_household(folder, NameMatcher(NO_VOCABULARY))
+    classes = tuple(sorted({o.modelnet40 for o in objects.objects if o.modelnet40}))
+    chosen = objects.where(lambda o: o.split == split and o.modelnet40 is not None)
+    clouds = np.stack([chosen.points(i) for i in range(len(chosen))])
+    labels = [classes.index(o.modelnet40 or "") for o in chosen.objects]
+    return LabelledClouds(classes, clouds, np.array(labels, np.int64))
 
 
 def _creator(raw: str | dict[str, str] | list[dict[str, str]]) -> str:
