@@ -27,10 +27,14 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 )  # fmt: skip
 @click.option(
     "--text", required=True, metavar="TEXT_CHECKPOINT",
-    help="Text encoder of cg3d-train text, or open_clip:MODEL[:WEIGHTS], whose vectors for "
-    "--labels then make the bank. WEIGHTS is a file or a tag, openai by default.",
+    help="Text encoder of cg3d-train text; or open_clip:MODEL[:WEIGHTS] or slip:FILE, whose "
+    "vectors for --labels then make the bank. WEIGHTS is a file or a tag, openai by default.",
 )  # fmt: skip
-@click.option("--labels", type=_FILE, help="With open_clip: the labels, one a line.")
+@click.option("--labels", type=_FILE, help="With open_clip or slip: the labels, one a line.")
+@click.option(
+    "--phrasing", metavar="TEXT",
+    help='With open_clip or slip: what is said of a label, {} in its place. By default "a {}".',
+)  # fmt: skip
 @click.option(
     "--precision", type=click.Choice(["fp32", "fp16"]), default="fp16", show_default=True,
     help="Of the encoder's weights and products; geometry is always fp32.",
@@ -53,6 +57,7 @@ def main(
     output: Path,
     text: str,
     labels: Path | None,
+    phrasing: str | None,
     precision: Literal["fp32", "fp16"],
     clouds: Path | None,
     name: str | None,
@@ -74,6 +79,8 @@ def main(
         --text runs/text/text_encoder.safetensors --clouds ../shared/data/household
       cg3d-export runs/small/checkpoint.safetensors -o bundles/clip \\
         --text open_clip:ViT-B-32:weights/vit_b_32.pt --labels labels.txt
+      cg3d-export runs/official.safetensors -o bundles/official --labels labels.txt \\
+        --text slip:weights/slip_base_100ep.pt --phrasing "This is a {}"
     """
     try:
         for package in ("torch", "onnx", "onnxscript", "safetensors", "tqdm"):
@@ -83,7 +90,9 @@ def main(
         bundle = export_bundle(
             checkpoint,
             output,
-            ExportOptions(precision, text, labels, clouds, name, licence, model_card, attribution),
+            ExportOptions(
+                precision, text, labels, phrasing, clouds, name, licence, model_card, attribution
+            ),
             announce=lambda step: click.echo(f"{step} ...", err=True),
         )
     except Cg3dError as error:

@@ -35,8 +35,7 @@ class ExportOptions:
 
     Attributes:
         precision: of the encoder's weights and products.
-        text: a checkpoint of `cg3d-train text`, or "open_clip:MODEL[:WEIGHTS]".
-        labels: with open_clip, a file with one label a line.
+        text, labels, phrasing: where the words come from, see `load_text_part`.
         clouds: what to check the export on, see `prepared_clouds`.
         name: of the bundle; the folder's by default.
         licence: of the bundle, as an SPDX expression.
@@ -46,6 +45,7 @@ class ExportOptions:
     precision: Precision
     text: str
     labels: Path | None = None
+    phrasing: str | None = None
     clouds: Path | None = None
     name: str | None = None
     licence: str = "NOASSERTION"
@@ -80,7 +80,7 @@ def export_bundle(
     trained = load_checkpoint(checkpoint)
     encoder = trained.build()
     preprocess = PreprocessSpec(encoder.points, _CANDIDATES * encoder.points)
-    text = load_text_part(options.text, options.labels)
+    text = load_text_part(options.text, options.labels, options.phrasing)
     space = _shared_space(trained, encoder.embedding_dim, text)
     anchors = space.apply(text.vectors)
 

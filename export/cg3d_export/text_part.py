@@ -1,4 +1,4 @@
-"""The half of a bundle that knows words: from our text encoder, or from a CLIP of open_clip."""
+"""The half of a bundle that knows words: from our text encoder, or from a teacher's text tower."""
 
 from __future__ import annotations
 
@@ -14,18 +14,20 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cg3d_runtime.bundle import TextEncoderInfo
-from cg3d_runtime.dependencies import require
 from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.text.templates import fill
+from cg3d_training.teachers.open_clip import load_open_clip
+from cg3d_training.teachers.slip import load_slip
+from cg3d_training.teachers.teacher import Teacher
 from cg3d_training.text.checkpoint import load_text_encoder
 from cg3d_training.text.evaluate import bank_vectors
 from cg3d_training.text.merges import clip_tokenizer, read_clip_merges
 from cg3d_training.text.model import TextTower
 
-#: `--text open_clip:MODEL[:WEIGHTS]` takes the tower of a real CLIP.
-OPEN_CLIP = "open_clip:"
+#: `--text open_clip:MODEL[:WEIGHTS]` and `--text slip:FILE` take the tower of a real teacher.
+OPEN_CLIP, SLIP = "open_clip", "slip"
 
-#: The phrasing that the vectors of 3D encoders here are trained against.
+#: How the vectors were asked for that 3D encoders here are trained against.
 _PHRASING = "a {}"
 
 _BATCH = 256
@@ -68,28 +70,42 @@ class TextPart:
         return clip_tokenizer()(list(self.labels), self.tower.config.context_length)
 
 
-def load_text_part(source: str, labels: Path | None) -> TextPart:
+def load_text_part(source: str, labels: Path | None, phrasing: str | None = None) -> TextPart:
     """Read what `--text` names.
 
     Args:
-        source: a checkpoint of `cg3d-train text`, or "open_clip:MODEL[:WEIGHTS]", where WEIGHTS is
-            a file or a tag of open_clip ("openai" by default).
-        labels: with open_clip, a text file with one label a line.
+        source: a checkpoint of `cg3d-train text`; "open_clip:MODEL[:WEIGHTS]", where WEIGHTS is a
+            file or a tag of open_clip ("openai" by default); or "slip:FILE", the official
+            checkpoint of SLIP ViT-B/16, which the released CG3D weights were trained against.
+        labels: with a teacher, a text file with one label a line.
+        phrasing: with a teacher, what is said of a label, e.g. "This is a {}", as the paper
+            does; None for "a {}".
 
     Raises:
-        TrainingError: the source cannot be read, or labels are missing or not wanted.
-        DependencyError: open_clip is not installed.
+        TrainingError: the source cannot be read, or labels or phrasing are missing, wrong or not
+            wanted.
     """
-    if not source.startswith(OPEN_CLIP):
-        if labels is not None:
+    kind, _, rest = source.partition(":")
+    if kind not in (OPEN_CLIP, SLIP) or not rest:
+        if labels is not None or phrasing is not None:
             raise TrainingError(
-                "--labels goes with --text open_clip:...; a text checkpoint brings its own"
+                "--labels and --phrasing go with --text open_clip:... or slip:...; a text "
+                "checkpoint brings its own"
             )
         return _from_checkpoint(Path(source))
     if labels is None:
         raise TrainingError(f"--text {source} needs --labels FILE, one label a line")
-    model, _, weights = source.removeprefix(OPEN_CLIP).partition(":")
-    return _from_open_clip(model, weights or "openai", read_labels(labels))
+    phrasing = phrasing or _PHRASING
+    if phrasing.count("{}") != 1:
+        raise TrainingError(f"--phrasing {phrasing!r} should hold {{}} once, for the label")
+    names = read_labels(labels)
+    if kind == SLIP:
+        slip = {"slip": "ViT-B/16"} | _weights_record(rest)
+        return _from_teacher(load_slip(Path(rest)), names, phrasing, slip)
+    model, _, weights = rest.partition(":")
+    weights = weights or "openai"
+    clip = {"open_clip": model} | _weights_record(weights)
+    return _from_teacher(load_open_clip(model, weights), names, phrasing, clip)
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -121,30 +137,23 @@ def _from_checkpoint(path: Path) -> TextPart:
     )
 
 
-def _from_open_clip(model: str, weights: str, labels: Sequence[str]) -> TextPart:
-    open_clip = require("open_clip", "export", "A text bank of a real CLIP")
-    if model not in open_clip.list_models():
-        raise TrainingError(
-            f"open_clip has no model {model!r}; list them with "
-            'python -c "import open_clip; print(open_clip.list_models())"'
-        )
-    try:
-        clip = open_clip.create_model(model, pretrained=weights)
-    except Exception as error:  # open_clip and torch raise what they like for a bad file
-        raise TrainingError(
-            f"open_clip cannot load {model} with the weights {weights!r}: {_first_line(error)}"
-        ) from error
-    tokenizer = open_clip.get_tokenizer(model)
-    texts = [fill(_PHRASING, label) for label in labels]
+def _from_teacher(
+    teacher: Teacher, labels: Sequence[str], phrasing: str, record: dict[str, Any]
+) -> TextPart:
+    tokens = teacher.tokenise([fill(phrasing, label) for label in labels])
     with torch.no_grad():
         rows = [
-            clip.eval().encode_text(tokenizer(texts[start : start + _BATCH])).float().numpy()
-            for start in tqdm(range(0, len(texts), _BATCH), "text bank", unit="batch")
+            teacher.encode_text(part).float().numpy()
+            for part in tqdm(torch.split(tokens, _BATCH), "text bank", unit="batch")
         ]
-    record = {"open_clip": model, "weights": Path(weights).name, "phrasing": _PHRASING}
-    if Path(weights).is_file():
-        record["weights_sha256"] = _sha256(Path(weights))
+    record = {**record, "phrasing": phrasing}
     return TextPart(tuple(labels), ((),) * len(labels), np.concatenate(rows), None, record)
+
+
+def _weights_record(weights: str) -> dict[str, str]:
+    """What the weights are called, not where they lie on this machine."""
+    path = Path(weights)
+    return {"weights": path.name} | ({"weights_sha256": _sha256(path)} if path.is_file() else {})
 
 
 def _sha256(path: Path) -> str:
@@ -153,7 +162,3 @@ def _sha256(path: Path) -> str:
         while block := file.read(1 << 20):
             digest.update(block)
     return digest.hexdigest()
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

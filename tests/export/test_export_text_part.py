@@ -30,7 +30,7 @@ def test_from_our_checkpoint(inputs: Path) -> None:
 
 def test_our_checkpoint_brings_its_labels(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("chair\n")
-    with pytest.raises(TrainingError, match="--labels goes with --text open_clip"):
+    with pytest.raises(TrainingError, match="--labels and --phrasing go with"):
         load_text_part(str(inputs / "text.safetensors"), tmp_path / "labels.txt")
 
 
@@ -66,20 +66,38 @@ def test_from_open_clip(tiny_clip: tuple[str, Path], labels: Path) -> None:
     assert len(part.record["weights_sha256"]) == 64
 
 
-def test_open_clip_needs_labels() -> None:
-    with pytest.raises(TrainingError, match="needs --labels"):
-        load_text_part("open_clip:ViT-B-32", None)
+def test_the_papers_phrasing(tiny_clip: tuple[str, Path], labels: Path) -> None:
+    name, weights = tiny_clip
+    part = load_text_part(f"open_clip:{name}:{weights}", labels, "This is a {}")
+    model = open_clip.create_model(name, pretrained=str(weights)).eval()
+    with torch.no_grad():
+        expected = model.encode_text(open_clip.get_tokenizer(name)(["This is a coffee mug"]))
+    np.testing.assert_allclose(part.vectors[1:2], expected.numpy(), rtol=1e-4, atol=1e-6)
+    assert part.record["phrasing"] == "This is a {}"
+    with pytest.raises(TrainingError, match="should hold"):
+        load_text_part(f"open_clip:{name}:{weights}", labels, "no place for it")
+
+
+def test_teachers_need_labels() -> None:
+    for source in ("open_clip:ViT-B-32", "slip:slip_base_100ep.pt"):
+        with pytest.raises(TrainingError, match="needs --labels"):
+            load_text_part(source, None)
+
+
+def test_a_slip_file_that_is_not_there(labels: Path) -> None:
+    with pytest.raises(TrainingError, match="no such file"):
+        load_text_part("slip:nothing.pt", labels)
 
 
 def test_unknown_model(labels: Path) -> None:
-    with pytest.raises(TrainingError, match="no model 'ViT-Z-99'"):
+    with pytest.raises(TrainingError, match="no model called 'ViT-Z-99'"):
         load_text_part("open_clip:ViT-Z-99", labels)
 
 
 @pytest.mark.parametrize("weights", ["nothing.pt", "labels"])
 def test_unusable_weights(tiny_clip: tuple[str, Path], labels: Path, weights: str) -> None:
     path = labels if weights == "labels" else labels.with_name(weights)
-    with pytest.raises(TrainingError, match="open_clip cannot load tiny-for-tests"):
+    with pytest.raises(TrainingError, match=r"neither a file nor a tag|weights are \.safetensors"):
         load_text_part(f"open_clip:{tiny_clip[0]}:{path}", labels)
 
 
