@@ -19,6 +19,7 @@ from cg3d_training.encoders.grouping import (
     nearest_neighbours,
 )
 from cg3d_training.encoders.registry import PointEncoder, register_encoder
+from cg3d_training.encoders.rows import linear_rows
 
 #: Keeps the division by a neighbourhood's spread finite.
 _SMALL = 1e-5
@@ -139,9 +140,9 @@ class PreExtraction(nn.Module):
         shift = of_difference @ beta if bias is None else of_difference @ beta + bias
         shared = functional.linear(anchors, of_anchor, shift)
         shared = shared - functional.linear((anchors * scale).to(own.dtype), own)
-        moved = functional.linear((features * scale).to(own.dtype), own)
-        x = gather_rows(moved, neighbours)
-        rows = x.add_(shared[:, :, None]).reshape(-1, x.shape[-1])
+        moved = linear_rows((features * scale).to(own.dtype), own)
+        x = gather_rows(moved, neighbours) + shared[:, :, None]
+        rows = x.reshape(-1, x.shape[-1])
         if norm.training:
             rows = norm(rows)
         return functional.relu(rows, inplace=True).reshape(x.shape)
@@ -265,7 +266,7 @@ def _take(values: Tensor, chosen: Tensor | None, count: int) -> Tensor:
 
 def _spread(features: Tensor, anchors: Tensor, neighbours: Tensor) -> Tensor:
     """(B, 1, 1): standard deviation of all differences to the anchors, one number a cloud."""
-    flat = gather_rows(features, neighbours).sub_(anchors[:, :, None]).flatten(1)
+    flat = (gather_rows(features, neighbours) - anchors[:, :, None]).flatten(1)
     flat = flat.to(torch.promote_types(flat.dtype, torch.float32))  # half precision overflows
     count = flat.shape[1]
     # Two sums in place of torch.std, which is slow; differences have a mean near zero, so that
@@ -292,7 +293,7 @@ def _normed_rows(net: nn.Module, rows: Tensor) -> Tensor:
     """Convolution and batch norm, the first two modules of a net, of (M, C) rows."""
     assert isinstance(net, nn.Sequential)
     conv, norm = net[0], net[1]
-    out = functional.linear(rows, *_folded(conv, norm))
+    out = linear_rows(rows, *_folded(conv, norm))
     return norm(out) if norm.training else out
 
 

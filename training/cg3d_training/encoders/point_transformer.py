@@ -18,6 +18,7 @@ from cg3d_training.encoders.grouping import (
     nearest_neighbours,
 )
 from cg3d_training.encoders.registry import PointEncoder, register_encoder
+from cg3d_training.encoders.rows import RowsLinear, linear_rows
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class PatchEncoder(nn.Module):
         assert isinstance(widen, nn.Conv1d)
         weight, half = widen.weight.squeeze(-1), whole.shape[1]
         shared = functional.linear(whole, weight[:, :half], widen.bias)
-        own = functional.linear(local, weight[:, half:])
+        own = linear_rows(local, weight[:, half:])
         mixed = own.reshape(batch * groups, k, -1) + shared[:, None]
         out = _rows(narrow, functional.relu(norm2(mixed.reshape(points.shape[0], -1))))
         return out.reshape(batch, groups, k, -1).amax(dim=2)
@@ -91,7 +92,7 @@ class PatchEncoder(nn.Module):
 def _rows(conv: nn.Module, rows: Tensor) -> Tensor:
     """A kernel-1 convolution applied to (M, C) rows."""
     assert isinstance(conv, nn.Conv1d)
-    return functional.linear(rows, conv.weight.squeeze(-1), conv.bias)
+    return linear_rows(rows, conv.weight.squeeze(-1), conv.bias)
 
 
 class Attention(nn.Module):
@@ -100,8 +101,8 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int) -> None:
         super().__init__()
         self.heads = heads
-        self.qkv = nn.Linear(width, 3 * width, bias=False)
-        self.proj = nn.Linear(width, width)
+        self.qkv = RowsLinear(width, 3 * width, bias=False)
+        self.proj = RowsLinear(width, width)
 
     def forward(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
@@ -117,8 +118,8 @@ class Mlp(nn.Module):
 
     def __init__(self, width: int, hidden: int) -> None:
         super().__init__()
-        self.fc1 = nn.Linear(width, hidden)
-        self.fc2 = nn.Linear(hidden, width)
+        self.fc1 = RowsLinear(width, hidden)
+        self.fc2 = RowsLinear(hidden, width)
 
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.fc2(functional.gelu(self.fc1(x)))
@@ -176,7 +177,7 @@ class PointTransformer(PointEncoder):
         self.embedding_dim = config.head_classes if config.head_only else config.embedding_dim
         width = config.width
         self.encoder = PatchEncoder(config.patch_hidden, config.patch_dim)
-        self.reduce_dim = nn.Linear(config.patch_dim, width)
+        self.reduce_dim = RowsLinear(config.patch_dim, width)
         self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
         self.cls_pos = nn.Parameter(torch.randn(1, 1, width))
         self.pos_embed = nn.Sequential(nn.Linear(3, 128), nn.GELU(), nn.Linear(128, width))
