@@ -7,13 +7,22 @@ from pathlib import Path
 import pytest
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.config import PretrainConfig, list_recipes, load_config
+from cg3d_training.config import FinetuneConfig, PretrainConfig, list_recipes, load_config
 
 
-def test_every_shipped_recipe_loads() -> None:
-    assert "household-small.yaml" in list_recipes()
-    for recipe in list_recipes():
-        assert isinstance(load_config(PretrainConfig, recipe), PretrainConfig)
+@pytest.mark.parametrize("kind", [PretrainConfig, FinetuneConfig])
+def test_every_shipped_recipe_loads(kind: type[PretrainConfig] | type[FinetuneConfig]) -> None:
+    assert "household-small" in list_recipes(kind)
+    for recipe in list_recipes(kind):
+        assert isinstance(load_config(kind, recipe), kind)
+        assert load_config(kind, f"{recipe}.yaml") == load_config(kind, recipe)
+
+
+def test_lists_of_any_length() -> None:
+    config = load_config(FinetuneConfig, "household-small", ["seeds=[5, 6, 7, 8]"])
+    assert config.seeds == (5, 6, 7, 8)
+    with pytest.raises(TrainingError, match="seeds should be a int, not 'x'"):
+        load_config(FinetuneConfig, "household-small", ["seeds=[x]"])
 
 
 def test_overrides(tmp_path: Path) -> None:

@@ -137,7 +137,7 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
 
 
 def _train_epoch(
-    run: Run, clouds: OrderedClouds, labels: Tensor, anchors: Tensor, epoch: int
+    run: Run[PretrainConfig], clouds: OrderedClouds, labels: Tensor, anchors: Tensor, epoch: int
 ) -> float:
     config = run.config
     rng = np.random.default_rng([config.seed, epoch])

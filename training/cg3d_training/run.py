@@ -7,26 +7,30 @@ import json
 import math
 import time
 from pathlib import Path
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
+from torch.nn import Parameter
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
-from cg3d_training.config import OptimiserConfig, PretrainConfig
+from cg3d_training.config import FinetuneConfig, OptimiserConfig, PretrainConfig
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
+from cg3d_training.environment import environment
 
 _STATE, _LOG = "state.safetensors", "log.jsonl"
 
+C = TypeVar("C", bound=PretrainConfig | FinetuneConfig)
 
-class Run:
+
+class Run(Generic[C]):
     """The moving parts of a run.
 
     Args:
         spec: the encoder's architecture and sizes.
-        encoder: a new encoder of that kind.
+        encoder: a new encoder of that kind, on the device to train on.
         config: the recipe.
         output: folder of the run.
         steps_per_epoch: batches in an epoch.
@@ -36,7 +40,7 @@ class Run:
         self,
         spec: EncoderSpec,
         encoder: PointEncoder,
-        config: PretrainConfig,
+        config: C,
         output: Path,
         steps_per_epoch: int,
     ) -> None:
@@ -46,24 +50,19 @@ class Run:
         self.trained_seconds = 0.0
         decay = [p for p in encoder.parameters() if p.ndim > 1]
         rest = [p for p in encoder.parameters() if p.ndim <= 1]
-        optimiser = config.optimiser
         self._parameters = [*decay, *rest]
-        self._adamw = torch.optim.AdamW(
-            [{"params": decay, "weight_decay": optimiser.weight_decay},
-             {"params": rest, "weight_decay": 0.0}],
-            lr=optimiser.lr,
-        )  # fmt: skip
+        self._optimiser = _optimiser(config.optimiser, decay, rest)
         self._steps = 0
-        self._average = cpu_state(encoder)
+        self._average = {k: v.detach().clone() for k, v in encoder.state_dict().items()}
 
     def step(self, loss: Tensor) -> None:
         """One update of the weights and of their running mean."""
-        for group in self._adamw.param_groups:
+        for group in self._optimiser.param_groups:
             group["lr"] = self.lr()
-        self._adamw.zero_grad()
+        self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip_norm)
-        self._adamw.step()
+        self._optimiser.step()
         self._steps += 1
         # A young mean follows faster, so that it never remembers the random start.
         decay = min(self.config.optimiser.ema, (1 + self._steps) / (10 + self._steps))
@@ -81,7 +80,7 @@ class Run:
         """A copy of the encoder with the mean weights, in eval mode."""
         copy = build_encoder(self.spec)
         copy.load_state_dict(self._average)
-        return copy.eval()
+        return copy.to(self._parameters[0].device).eval()
 
     def seconds(self, started: float) -> float:
         """Seconds of training, those before a resume included."""
@@ -96,10 +95,11 @@ class Run:
             log.write(json.dumps(entry) + "\n")
         self.epoch = entry["epoch"] + 1
         tensors = {f"encoder.{k}": v for k, v in cpu_state(self.encoder).items()}
-        tensors |= {f"average.{k}": v.clone() for k, v in self._average.items()}
+        tensors |= {f"average.{k}": v for k, v in cpu_state(self._average).items()}
         for i, parameter in enumerate(self._parameters):
-            state = self._adamw.state[parameter]
-            tensors |= {f"adamw.{i}.{k}": v.clone() for k, v in state.items()}
+            state = self._optimiser.state[parameter]
+            held = {k: v for k, v in state.items() if v is not None}  # SGD without momentum
+            tensors |= {f"optimiser.{i}.{k}": v for k, v in cpu_state(held).items()}
         about = {"epoch": self.epoch, "steps": self._steps, "seconds": entry["seconds"]}
         metadata = {"state": json.dumps(about), "config": self._config_json()}
         write_atomically(self.output / _STATE, to_bytes(tensors, metadata))
@@ -115,6 +115,8 @@ class Run:
                 f"{self.output} holds a run already: go on with --resume, or choose another folder"
             )
         write_atomically(self.output / "config.json", self._config_json().encode())
+        about = json.dumps(environment(), indent=1)
+        write_atomically(self.output / "environment.json", about.encode())
         write_atomically(self.output / _LOG, b"")
 
     def load(self) -> None:
@@ -133,14 +135,33 @@ class Run:
         self.epoch, self._steps = about["epoch"], about["steps"]
         self.trained_seconds = about["seconds"]
         self.encoder.load_state_dict(_part(tensors, "encoder."))
-        self._average = _part(tensors, "average.")
+        device = self._parameters[0].device
+        self._average = {k: v.to(device) for k, v in _part(tensors, "average.").items()}
         for i, parameter in enumerate(self._parameters):
-            self._adamw.state[parameter] = _part(tensors, f"adamw.{i}.")
+            state = _part(tensors, f"optimiser.{i}.")
+            # The count of steps stays on the CPU, where torch keeps it.
+            self._optimiser.state[parameter] = {
+                k: v if k == "step" else v.to(device) for k, v in state.items()
+            }
         lines = (self.output / _LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
         write_atomically(self.output / _LOG, "".join(line + "\n" for line in lines).encode())
 
     def _config_json(self) -> str:
         return json.dumps(dataclasses.asdict(self.config), indent=1, sort_keys=True)
+
+
+def _optimiser(
+    config: OptimiserConfig, decay: list[Parameter], rest: list[Parameter]
+) -> torch.optim.Optimizer:
+    groups: list[dict[str, Any]] = [
+        {"params": decay, "weight_decay": config.weight_decay},
+        {"params": rest, "weight_decay": 0.0},
+    ]
+    if config.kind == "sgd":
+        # Nesterov's step is not defined without momentum.
+        nesterov = config.momentum > 0
+        return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=nesterov)
+    return torch.optim.AdamW(groups, config.lr)
 
 
 def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
@@ -149,6 +170,8 @@ def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
 
 def learning_rate(config: OptimiserConfig, epoch: float) -> float:
     """Linear warm-up, then a cosine down to `min_lr`; `epoch` counts in fractions."""
+    if epoch < config.warmup_epochs and config.warmup_lr is not None:
+        return config.warmup_lr + (config.lr - config.warmup_lr) * epoch / config.warmup_epochs
     if epoch < config.warmup_epochs:
         return config.lr * (epoch + 0.1) / (config.warmup_epochs + 0.1)
     span = max(config.epochs - config.warmup_epochs, 1e-9)
