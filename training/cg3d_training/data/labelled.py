@@ -55,6 +55,11 @@ class LabelledClouds:
 READERS = {
     "npz": ("cg3d_training.data.labelled", "read_npz"),
     "household": ("cg3d_training.data.household", "read_household_classes"),
+    "modelnet40": ("cg3d_training.data.modelnet", "read_modelnet40"),
+    "modelnet10": ("cg3d_training.data.modelnet", "read_modelnet10"),
+    "scanobjectnn": ("cg3d_training.data.scanobjectnn", "read_hardest"),
+    "scanobjectnn_obj_bg": ("cg3d_training.data.scanobjectnn", "read_obj_bg"),
+    "scanobjectnn_obj_only": ("cg3d_training.data.scanobjectnn", "read_obj_only"),
 }
 
 
@@ -80,6 +85,21 @@ def load_labelled(name: str, folder: Path, split: Split) -> LabelledClouds:
         importlib.import_module(module), function
     )
     return reader(folder, split)
+
+
+def every_class(clouds: LabelledClouds, source: Path) -> LabelledClouds:
+    """The clouds themselves, if each class has one: a benchmark with an empty class is incomplete.
+
+    Raises:
+        TrainingError: a class has no cloud; it is named, with the file.
+    """
+    empty = np.flatnonzero(np.bincount(clouds.labels, minlength=len(clouds.classes)) == 0)
+    if len(empty):
+        raise TrainingError(
+            f"{source}: the class {clouds.classes[empty[0]]!r} has no cloud ({len(empty)} of "
+            f"{len(clouds.classes)} classes are empty); the set is incomplete, fetch it again"
+        )
+    return clouds
 
 
 def read_npz(folder: Path, split: Split) -> LabelledClouds:
