@@ -95,12 +95,14 @@ class PretrainConfig:
         encoder_sizes: sizes that differ from it.
         seed: of weights, order and augmentation.
         precision: of the forward pass; the loss is always float32.
+        save_every: steps between states within an epoch to resume from; 0: at its end alone.
     """
 
     encoder: str = "point_transformer_small"
     encoder_sizes: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
+    save_every: int = 0
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -39,6 +39,8 @@ from cg3d_training.data.household import (
     positives,
 )
 from cg3d_training.data.names import NameMatcher
+from cg3d_training.distributed import gather_rows, join_batch_norms, join_world, leave_world
+from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
 from cg3d_training.run import Run
@@ -92,18 +94,23 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     """Train an encoder and write its checkpoint to `output`.
 
     Deterministic by seed on one machine: every epoch draws its own randomness from the seed and
-    its number, so that a resumed run takes the very steps that an unbroken one would.
+    its number, so that a resumed run takes the very steps that an unbroken one would. Started by
+    torchrun, K processes share every batch and compute what one would compute of the whole
+    (stochastic depth, where the encoder has it, draws for itself in each).
 
     Raises:
         TrainingError: the data, the recipe or the state to resume from cannot be used.
     """
     started = time.monotonic()
+    world = join_world()
+    share = world.slice_of(config.optimiser.batch_size)
     data = training_data(config)
     torch.manual_seed(config.seed)
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     encoder = build_encoder(spec)
-    run = Run(spec, encoder, config, output, len(data.train) // config.optimiser.batch_size)
+    join_batch_norms(encoder, world)
+    run = Run(spec, encoder, config, output, len(data.train) // config.optimiser.batch_size, world)
     if resume:
         run.load()
     else:
@@ -113,51 +120,62 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     mean = text_mean(vectors)
     anchors = centred_rows(vectors, mean)
     labels = torch.from_numpy(positives(data.train.objects, len(vectors)))
-    clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed)
-    check = OrderedClouds(data.validation, encoder.points, 1, config.seed)
+    quiet = not world.is_first
+    clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed, quiet)
+    check = OrderedClouds(data.validation, encoder.points, 1, config.seed, quiet)
     epochs = tqdm(
-        range(run.epoch, config.optimiser.epochs),
-        desc="pretrain", unit="epoch", initial=run.epoch, total=config.optimiser.epochs,
+        range(run.epoch, config.optimiser.epochs), desc="pretrain", unit="epoch",
+        initial=run.epoch, total=config.optimiser.epochs, disable=quiet,
     )  # fmt: skip
     for epoch in epochs:
-        loss = _train_epoch(run, clouds, labels, anchors, epoch)
+        loss = _train_epoch(run, clouds, labels, anchors, share, started)
         entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
         if len(data.validation):
             entry["validation"] = _top1(run.averaged(), check, data.validation, anchors)
         epochs.set_postfix({k: round(v, 4) for k, v in entry.items() if k != "epoch"})
         run.finish_epoch(entry)
 
-    record = _record(config, data, run.seconds(started))
+    record = _record(config, data, run.seconds(started)) | {"processes": world.size}
     checkpoint = Checkpoint(
         spec, cpu_state(run.averaged()), mean, 1.0 / config.loss.temperature,
         dataclasses.asdict(config), record,
     )  # fmt: skip
-    save_checkpoint(output / "checkpoint.safetensors", checkpoint)
+    if world.is_first:
+        save_checkpoint(output / "checkpoint.safetensors", checkpoint)
+    leave_world()
     return checkpoint
 
 
 def _train_epoch(
-    run: Run[PretrainConfig], clouds: OrderedClouds, labels: Tensor, anchors: Tensor, epoch: int
+    run: Run[PretrainConfig],
+    clouds: OrderedClouds,
+    labels: Tensor,
+    anchors: Tensor,
+    share: slice,
+    started: float,
 ) -> float:
-    config = run.config
-    rng = np.random.default_rng([config.seed, epoch])
-    generator = torch.Generator().manual_seed(int(rng.integers(2**62)))
-    torch.manual_seed(int(rng.integers(2**62)))  # stochastic depth
+    config, size = run.config, run.config.optimiser.batch_size
+    draws = EpochDraws(config.seed, run.epoch, run.world)
+    order = draws.numpy.permutation(len(labels))
+    losses = run.continue_epoch(draws)
     run.encoder.train()
-    order = rng.permutation(len(labels))
-    losses = []
-    for step in range(run.steps_per_epoch):
-        rows = order[step * config.optimiser.batch_size :][: config.optimiser.batch_size]
-        points = augment(clouds.batch(rows, rng), config.augmentation, generator)
+    for step in range(len(losses), run.steps_per_epoch):
+        rows = order[step * size :][:size]
+        # Every process draws for the whole batch, so that its share does not depend on their
+        # number.
+        points = augment(clouds.batch(rows, draws.numpy), config.augmentation, draws.torch)[share]
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
             embedding = run.encoder.embed_ordered(points)
+        embedding = gather_rows(unit_rows(embedding), run.world)
         targets, texts = labels[rows], anchors
         if config.loss.negatives == "batch":
             named = targets.any(dim=0)
             targets, texts = targets[:, named], anchors[named]
-        loss = contrastive_loss(unit_rows(embedding), texts, targets, config.loss.temperature)
+        loss = contrastive_loss(embedding, texts, targets, config.loss.temperature)
         run.step(loss)
         losses.append(loss.item())
+        if config.save_every and len(losses) % config.save_every == 0:
+            run.save_inside(losses, draws, run.seconds(started))
     return float(np.mean(losses))
 
 

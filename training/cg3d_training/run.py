@@ -17,6 +17,8 @@ from torch.nn import Parameter
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
 from cg3d_training.config import FinetuneConfig, OptimiserConfig, PretrainConfig
+from cg3d_training.distributed import ALONE, World, sum_gradients
+from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.environment import environment
 
@@ -34,6 +36,7 @@ class Run(Generic[C]):
         config: the recipe.
         output: folder of the run.
         steps_per_epoch: batches in an epoch.
+        world: the processes that train it; the first one writes the files.
     """
 
     def __init__(
@@ -43,9 +46,10 @@ class Run(Generic[C]):
         config: C,
         output: Path,
         steps_per_epoch: int,
+        world: World = ALONE,
     ) -> None:
         self.spec, self.encoder, self.config, self.output = spec, encoder, config, output
-        self.steps_per_epoch = steps_per_epoch
+        self.steps_per_epoch, self.world = steps_per_epoch, world
         self.epoch = 0
         self.trained_seconds = 0.0
         decay = [p for p in encoder.parameters() if p.ndim > 1]
@@ -54,6 +58,7 @@ class Run(Generic[C]):
         self._optimiser = _optimiser(config.optimiser, decay, rest)
         self._steps = 0
         self._average = {k: v.detach().clone() for k, v in encoder.state_dict().items()}
+        self._inside: tuple[list[float], dict[str, Any], dict[str, Tensor]] | None = None
 
     def step(self, loss: Tensor) -> None:
         """One update of the weights and of their running mean."""
@@ -61,6 +66,7 @@ class Run(Generic[C]):
             group["lr"] = self.lr()
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
+        sum_gradients(self.encoder, self.world)
         torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip_norm)
         self._optimiser.step()
         self._steps += 1
@@ -91,18 +97,47 @@ class Run(Generic[C]):
 
         The log comes first: `load` drops what it says of epochs that the state does not hold.
         """
-        with (self.output / _LOG).open("a", encoding="utf-8") as log:
-            log.write(json.dumps(entry) + "\n")
+        if self.world.is_first:
+            with (self.output / _LOG).open("a", encoding="utf-8") as log:
+                log.write(json.dumps(entry) + "\n")
         self.epoch = entry["epoch"] + 1
+        self._save({"epoch": self.epoch, "seconds": entry["seconds"]}, {})
+
+    def save_inside(self, losses: list[float], draws: EpochDraws, seconds: float) -> None:
+        """Save the state within an epoch: the losses of its steps so far, and its randomness."""
+        plain, tensors = draws.state()
+        inside = {"losses": losses, "draws": plain, "processes": self.world.size}
+        self._save(
+            {"epoch": self.epoch, "seconds": seconds, "inside": inside},
+            {f"draws.{k}": v for k, v in tensors.items()},
+        )
+
+    def continue_epoch(self, draws: EpochDraws) -> list[float]:
+        """Take up an epoch that was under way when the state was saved.
+
+        Returns:
+            The losses of the steps that were taken; empty at the start of an epoch.
+        """
+        if self._inside is None:
+            return []
+        losses, plain, tensors = self._inside
+        self._inside = None
+        draws.restore(plain, tensors)
+        return losses
+
+    def _save(self, about: dict[str, Any], more: dict[str, Tensor]) -> None:
+        if not self.world.is_first:
+            return
         tensors = {f"encoder.{k}": v for k, v in cpu_state(self.encoder).items()}
         tensors |= {f"average.{k}": v for k, v in cpu_state(self._average).items()}
         for i, parameter in enumerate(self._parameters):
             state = self._optimiser.state[parameter]
             held = {k: v for k, v in state.items() if v is not None}  # SGD without momentum
             tensors |= {f"optimiser.{i}.{k}": v for k, v in cpu_state(held).items()}
-        about = {"epoch": self.epoch, "steps": self._steps, "seconds": entry["seconds"]}
-        metadata = {"state": json.dumps(about), "config": self._config_json()}
-        write_atomically(self.output / _STATE, to_bytes(tensors, metadata))
+        metadata = {
+            "state": json.dumps(about | {"steps": self._steps}), "config": self._config_json()
+        }  # fmt: skip
+        write_atomically(self.output / _STATE, to_bytes(tensors | more, metadata))
 
     def start(self) -> None:
         """Begin in a folder that holds no other run.
@@ -114,6 +149,8 @@ class Run(Generic[C]):
             raise TrainingError(
                 f"{self.output} holds a run already: go on with --resume, or choose another folder"
             )
+        if not self.world.is_first:
+            return
         write_atomically(self.output / "config.json", self._config_json().encode())
         about = json.dumps(environment(), indent=1)
         write_atomically(self.output / "environment.json", about.encode())
@@ -123,7 +160,8 @@ class Run(Generic[C]):
         """Go on where the state left off.
 
         Raises:
-            TrainingError: there is no state, or it belongs to another recipe.
+            TrainingError: there is no state, it belongs to another recipe, or it stands within an
+                epoch of another number of processes.
         """
         tensors, metadata = read_tensors(self.output / _STATE)
         if metadata.get("config") != self._config_json():
@@ -143,6 +181,15 @@ class Run(Generic[C]):
             self._optimiser.state[parameter] = {
                 k: v if k == "step" else v.to(device) for k, v in state.items()
             }
+        if inside := about.get("inside"):
+            if inside["processes"] != self.world.size:
+                raise TrainingError(
+                    f"{self.output} stopped within an epoch of {inside['processes']} processes; "
+                    f"resume it with as many, not {self.world.size}"
+                )
+            self._inside = inside["losses"], inside["draws"], _part(tensors, "draws.")
+        if not self.world.is_first:
+            return
         lines = (self.output / _LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
         write_atomically(self.output / _LOG, "".join(line + "\n" for line in lines).encode())
 

@@ -20,12 +20,15 @@ class OrderedClouds:
     training, and not at every visit.
     """
 
-    def __init__(self, objects: HouseholdSet, points: int, orders: int, seed: int) -> None:
+    def __init__(
+        self, objects: HouseholdSet, points: int, orders: int, seed: int, quiet: bool = False
+    ) -> None:
         rng = np.random.default_rng(seed)
         clouds = np.empty((len(objects), orders, points, 3), np.float16)
-        for i in tqdm(
-            range(len(objects)), desc="furthest point orders", unit="object", leave=False
-        ):
+        bar = tqdm(
+            range(len(objects)), "furthest point orders", unit="object", leave=False, disable=quiet
+        )
+        for i in bar:
             whole = objects.points(i)
             for j in range(orders):
                 clouds[i, j] = one_order(whole, points, rng)

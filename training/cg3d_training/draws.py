@@ -1,0 +1,40 @@
+"""The randomness of an epoch, from the seed and its number, and where it stands within it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from cg3d_training.distributed import World, gather_states
+
+
+class EpochDraws:
+    """All randomness of one epoch.
+
+    Attributes:
+        numpy: draws the order of the objects and their samples.
+        torch: draws the augmentation.
+
+    Both are the same in every process. Stochastic depth draws from torch's own generator, which
+    each process seeds for itself.
+    """
+
+    def __init__(self, seed: int, epoch: int, world: World) -> None:
+        self.numpy = np.random.default_rng([seed, epoch])
+        self.torch = torch.Generator().manual_seed(int(self.numpy.integers(2**62)))
+        torch.manual_seed(int(self.numpy.integers(2**62)) + world.rank)
+        self._world = world
+
+    def state(self) -> tuple[dict[str, Any], dict[str, Tensor]]:
+        """What it takes to go on from here: plain values and tensors. All processes call it."""
+        depth = gather_states(torch.get_rng_state(), self._world)
+        return dict(self.numpy.bit_generator.state), {"torch": self.torch.get_state(), "own": depth}
+
+    def restore(self, plain: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+        """Go on from a state."""
+        self.numpy.bit_generator.state = plain
+        self.torch.set_state(tensors["torch"])
+        torch.set_rng_state(tensors["own"][self._world.rank])
