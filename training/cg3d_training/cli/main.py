@@ -13,6 +13,7 @@ from cg3d_sdk.version import __version__
 #: verb -> module and command.
 _VERBS = {
     "pretrain": ("cg3d_training.cli.pretrain", "pretrain_command"),
+    "finetune": ("cg3d_training.cli.finetune", "finetune_command"),
     "text": ("cg3d_training.cli.text", "text_command"),
     "names": ("cg3d_training.cli.names", "names_command"),
     "attribution": ("cg3d_training.cli.attribution", "attribution_command"),
@@ -49,6 +50,7 @@ def main() -> None:
       cg3d-train names --household ../shared/data/household --clip-text ../shared/data/clip-text
       cg3d-train text --clip-text ../shared/data/clip-text -o runs/text/text_encoder.safetensors
       cg3d-train pretrain --config household-small -o runs/small
+      cg3d-train finetune --config household-small -o runs/classes
       cg3d-train evaluate runs/small-bundle --household ../shared/data/household \\
         --clip-text ../shared/data/clip-text
     """

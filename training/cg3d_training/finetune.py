@@ -1,0 +1,290 @@
+"""Fine-tuning as a classifier, from CG3D weights or from scratch (paper, sections 3.4.4 and 5).
+
+`finetune` is the whole of it: one run a seed, each in a folder of its own (`seed-1`, ...) with
+`config.json`, `environment.json`, `log.jsonl`, `state.safetensors` and `checkpoint.safetensors`,
+and beside them `results.json` and `report.md`. The test set is looked at once, after the last
+epoch; nothing is chosen by it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_training.checkpoint import (
+    Checkpoint,
+    cpu_state,
+    load_checkpoint,
+    save_checkpoint,
+    write_atomically,
+)
+from cg3d_training.classification import ClassReport, class_report
+from cg3d_training.config import FinetuneConfig
+from cg3d_training.data.augment import augment
+from cg3d_training.data.candidates import Candidates
+from cg3d_training.data.labelled import load_labelled
+from cg3d_training.data.shares import every_nth, stratified
+from cg3d_training.draws import EpochDraws
+from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
+from cg3d_training.encoders.classifier import classifier_spec, load_body
+from cg3d_training.environment import environment
+from cg3d_training.finetune_report import FinetuneResult, SeedResult, ValidationBest, as_markdown
+from cg3d_training.run import Run
+from cg3d_training.voting import plain_logits, voted_logits
+
+#: Streams of chance of a seed, beside those of its epochs.
+_SHARE, _VALIDATION, _VOTES = 1, 2, 3
+
+
+@dataclass(frozen=True)
+class _Start:
+    """The checkpoint to begin with."""
+
+    encoder: PointEncoder
+    spec: EncoderSpec
+    about: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class _Data:
+    """Both splits, sampled once for all seeds."""
+
+    classes: tuple[str, ...]
+    labels: NDArray[np.int64]
+    clouds: Candidates
+    test_labels: NDArray[np.int64]
+    test: Candidates
+
+
+def finetune(
+    config: FinetuneConfig, output: Path, resume: bool = False, device: str = "cpu"
+) -> FinetuneResult:
+    """Train a classifier for every seed, test each, and write all of it to `output`.
+
+    Deterministic by seed on a CPU, and a resumed run takes the very steps that an unbroken one
+    would. On a GPU sums come in any order, so that runs are alike but not equal.
+
+    Args:
+        config: the recipe.
+        output: folder for the runs and results.
+        resume: go on with a folder's unfinished runs; finished ones are only tested again.
+        device: for torch, such as "cpu" or "cuda".
+
+    Raises:
+        TrainingError: the data, the recipe, the checkpoint or the state to resume from cannot be
+            used.
+    """
+    _check(config)
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise TrainingError("fine-tuning runs in one process; start it without torchrun")
+    held = any(output.glob("seed-*/state.safetensors"))
+    if held and not resume:
+        raise TrainingError(
+            f"{output} holds runs already: go on with --resume, or choose another folder"
+        )
+    if resume and not held:
+        raise TrainingError(f"{output}: there is no run to resume")
+    base = encoder_spec(config.encoder)
+    spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
+    start = _start(Path(config.start)) if config.start else None
+    data = _load(config, build_encoder(spec).points)
+    write_atomically(
+        output / "config.json", json.dumps(dataclasses.asdict(config), indent=1).encode()
+    )
+    results = []
+    for seed in config.seeds:
+        own = dataclasses.replace(config, seeds=(seed,))
+        results.append(_one_seed(own, spec, start, data, output / f"seed-{seed}", resume, device))
+    result = FinetuneResult(data.classes, tuple(results))
+    write_atomically(output / "results.json", json.dumps(result.as_dict(), indent=1).encode())
+    write_atomically(output / "report.md", as_markdown(result, config).encode())
+    return result
+
+
+def _one_seed(
+    config: FinetuneConfig, base: EncoderSpec, start: _Start | None, data: _Data, folder: Path,
+    resume: bool, device: str,
+) -> SeedResult:  # fmt: skip
+    started = time.monotonic()
+    (seed,) = config.seeds
+    rows, held_out = _rows(config, data.labels)
+    torch.manual_seed(seed)
+    spec = classifier_spec(base, len(data.classes))
+    network = build_encoder(spec)
+    changed = load_body(network, spec, start.encoder, start.spec) if start else {}
+    run = Run(
+        spec, network.to(device), config, folder,
+        max(1, len(rows) // config.optimiser.batch_size),
+    )  # fmt: skip
+    if resume and (folder / "state.safetensors").exists():
+        run.load()
+    else:
+        run.start()
+
+    record = {
+        **environment(), "device": device, "set": config.data.set, "seed": seed,
+        "epochs": config.optimiser.epochs, "objects": len(rows), "validation": len(held_out),
+        "classes": list(data.classes),
+        "start": start and {**start.about, "changed_sizes": changed},
+    }  # fmt: skip
+    epochs = tqdm(
+        range(run.epoch, config.optimiser.epochs), f"seed {seed}", unit="epoch",
+        initial=run.epoch, total=config.optimiser.epochs,
+    )  # fmt: skip
+    best = _best_so_far(folder)
+    for epoch in epochs:
+        entry = _train_epoch(run, data, rows, epoch) | {"seconds": run.seconds(started)}
+        if len(held_out):
+            entry["validation"] = _validate(run.averaged(), data, held_out)
+            if best is None or entry["validation"] > best[1]:
+                best = (epoch, entry["validation"])
+                _save(folder / "best.safetensors", run, record | {"epoch": epoch})
+        epochs.set_postfix({k: round(v, 4) for k, v in entry.items() if k != "epoch"})
+        run.finish_epoch(entry)
+
+    _save(folder / "checkpoint.safetensors", run, record | {"seconds": run.seconds(started)})
+    network = run.averaged()
+    plain = class_report(plain_logits(network, data.test), data.test_labels, data.classes)
+    voted = _vote(network, data, config) if config.voting.views else None
+    return SeedResult(seed, len(rows), plain, voted, _test_best(folder, data, device, best))
+
+
+def _train_epoch(
+    run: Run[FinetuneConfig], data: _Data, rows: NDArray[np.int64], epoch: int
+) -> dict[str, Any]:
+    config, size = run.config, run.config.optimiser.batch_size
+    began = time.monotonic()
+    draws = EpochDraws(config.seeds[0], epoch, run.world)
+    device = next(run.encoder.parameters()).device
+    run.encoder.train()
+    order = draws.numpy.permutation(rows)
+    losses, right = [], []
+    for step in range(run.steps_per_epoch):
+        batch = order[step * size :][:size]
+        clouds = data.clouds.draw(batch, draws.numpy)
+        points = augment(clouds, config.augmentation, draws.torch)
+        labels = torch.from_numpy(data.labels[batch]).to(device)
+        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
+            logits = run.encoder(points.to(device))
+        loss = functional.cross_entropy(
+            logits.float(), labels, label_smoothing=config.label_smoothing
+        )
+        run.step(loss)
+        losses.append(loss.item())
+        right.append(_share_right(logits, labels))
+    seen = run.steps_per_epoch * min(size, len(rows))
+    return {
+        "epoch": epoch, "loss": float(np.mean(losses)), "accuracy": float(np.mean(right)),
+        "lr": run.lr(), "clouds_per_second": seen / (time.monotonic() - began),
+    }  # fmt: skip
+
+
+def _share_right(logits: Tensor, labels: Tensor) -> float:
+    return float((logits.argmax(dim=1) == labels).float().mean())
+
+
+@torch.no_grad()
+def _validate(network: PointEncoder, data: _Data, rows: NDArray[np.int64]) -> float:
+    device = next(network.parameters()).device
+    labels = torch.from_numpy(data.labels[rows]).to(device)
+    parts = [
+        network.embed_ordered(data.clouds.first(part).to(device))
+        for part in np.array_split(rows, -(-len(rows) // 64))
+    ]
+    return _share_right(torch.cat(parts), labels)
+
+
+def _vote(network: PointEncoder, data: _Data, config: FinetuneConfig) -> ClassReport:
+    rng = np.random.default_rng(np.random.SeedSequence(config.seeds[0], spawn_key=(_VOTES,)))
+    logits = voted_logits(network, data.test, config.voting, rng)
+    return class_report(logits, data.test_labels, data.classes)
+
+
+def _test_best(
+    folder: Path, data: _Data, device: str, best: tuple[int, float] | None
+) -> ValidationBest | None:
+    if best is None:
+        return None
+    network = load_checkpoint(folder / "best.safetensors").build().to(device)
+    report = class_report(plain_logits(network, data.test), data.test_labels, data.classes)
+    return ValidationBest(*best, report)
+
+
+def _best_so_far(folder: Path) -> tuple[int, float] | None:
+    """Epoch and accuracy of the best validation in the log; the first of equals."""
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [e for e in map(json.loads, lines) if "validation" in e]
+    best = max(entries, key=lambda e: float(e["validation"]), default=None)
+    return best and (best["epoch"], best["validation"])
+
+
+def _save(path: Path, run: Run[FinetuneConfig], record: dict[str, Any]) -> None:
+    """A checkpoint like those of imported fine-tuned files: logits, and no text mean."""
+    network = run.averaged()
+    recipe = dataclasses.asdict(run.config)
+    mean = torch.zeros(network.embedding_dim)
+    save_checkpoint(path, Checkpoint(run.spec, cpu_state(network), mean, 1.0, recipe, record))
+
+
+def _rows(
+    config: FinetuneConfig, labels: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of the training split to learn from, and rows to validate on."""
+
+    def stream(key: int) -> np.random.Generator:
+        return np.random.default_rng(np.random.SeedSequence(config.seeds[0], spawn_key=(key,)))
+
+    if config.data.choice == "every_nth":
+        rows = every_nth(labels, config.data.share)
+    else:
+        rows = stratified(labels, config.data.share, stream(_SHARE))
+    kept = rows
+    if config.data.validation:
+        kept = rows[stratified(labels[rows], 1 - config.data.validation, stream(_VALIDATION))]
+    if len(kept) < 2:
+        raise TrainingError(f"data.share leaves {len(kept)} cloud to learn from; raise it")
+    return kept, np.setdiff1d(rows, kept)
+
+
+def _check(config: FinetuneConfig) -> None:
+    if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
+        raise TrainingError(f"seeds should be different numbers from 0 up, not {config.seeds}")
+    if not 0 < config.data.share <= 1:
+        raise TrainingError(f"data.share should be above 0 and at most 1, not {config.data.share}")
+    if not 0 <= config.data.validation < 1:
+        raise TrainingError(f"data.validation should be from 0 to 1, not {config.data.validation}")
+    if config.voting.views < 0:
+        raise TrainingError(f"voting.views should be 0 or more, not {config.voting.views}")
+
+
+def _load(config: FinetuneConfig, points: int) -> _Data:
+    folder = Path(config.data.folder)
+    train = load_labelled(config.data.set, folder, "train")
+    test = load_labelled(config.data.set, folder, "test")
+    if train.classes != test.classes:
+        raise TrainingError(f"{folder}: the classes of train and test differ")
+    count = config.data.candidates
+    return _Data(
+        train.classes, train.labels, Candidates(train.clouds, points, count, "training clouds"),
+        test.labels, Candidates(test.clouds, points, count, "test clouds"),
+    )  # fmt: skip
+
+
+def _start(path: Path) -> _Start:
+    checkpoint = load_checkpoint(path)
+    about = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
+    return _Start(checkpoint.build(), checkpoint.spec, about)
