@@ -95,6 +95,7 @@ def test_what_is_written(config: FinetuneConfig, tmp_path: Path) -> None:
 
     saved = json.loads((tmp_path / "results.json").read_text())
     assert saved["over_seeds"]["plain"]["overall"]["mean"] == spread.mean
+    assert saved["recipe"]["seeds"] == [1, 2]
     assert saved["seeds"][0]["objects"] == 32
     assert np.sum(saved["seeds"][1]["plain"]["confusion"]) == 24
     log = [json.loads(x) for x in (tmp_path / "seed-2" / "log.jsonl").read_text().splitlines()]
@@ -258,18 +259,19 @@ def test_views_of_nothing_changed_are_the_cloud_itself() -> None:
 def test_counts_by_hand() -> None:
     answers, truth = [0, 1, 1, 2, 0, 0, 2], [0, 0, 1, 1, 1, 0, 2]
     logits = np.eye(4, dtype=np.float32)[answers] + np.float32([0.2, 0.1, 0.05, 0])
-    report = class_report(logits, np.array(truth), ["ant", "bee", "cat", "dog"])
+    names = ["ant", "bee", "cat", "dog"]
+    report = class_report(logits, np.array(truth), names)
     # by eye: ant twice right, once a bee; bee once right, once a cat, once an ant; cat right
     assert report.confusion == ((2, 1, 0, 0), (1, 1, 1, 0), (0, 0, 1, 0), (0, 0, 0, 0))
     assert report.overall == pytest.approx(4 / 7)
     assert report.mean_class == pytest.approx((2 / 3 + 1 / 3 + 1) / 3)
-    assert report.per_class() == pytest.approx({"ant": 2 / 3, "bee": 1 / 3, "cat": 1})
+    assert report.per_class == pytest.approx({"ant": 2 / 3, "bee": 1 / 3, "cat": 1})
     assert report.top3 == 1.0  # nothing but dogs are ever fourth
     counts = np.array(report.confusion)
-    table = class_table(report.classes, counts).splitlines()
+    table = class_table(names, counts).splitlines()
     assert table[3] == "| bee | 3 | 33.3% | ant 1, cat 1 |"
     assert len(table) == 5  # no dog
-    assert confusion_table(report.classes, counts).splitlines()[2].split() == [
+    assert confusion_table(names, counts).splitlines()[2].split() == [
         "2", "bee", "1", "1", "1", ".",
     ]  # fmt: skip
 

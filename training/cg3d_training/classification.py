@@ -19,26 +19,20 @@ class ClassReport:
     """A classifier's answers on a test set.
 
     Attributes:
-        classes: (C) names.
         confusion: (C, C) counts, [true class][answer].
         overall: share of the objects that are answered rightly (top 1).
         overall_interval: its 95 % confidence interval, by bootstrap over the objects.
         top3: share with the right class among the first three.
-        mean_class: mean over the classes that occur of the share answered rightly.
+        per_class: share answered rightly, for every class that occurs.
+        mean_class: its mean.
     """
 
-    classes: tuple[str, ...]
     confusion: tuple[tuple[int, ...], ...]
     overall: float
     overall_interval: tuple[float, float]
     top3: float
+    per_class: dict[str, float]
     mean_class: float
-
-    def per_class(self) -> dict[str, float]:
-        """Share answered rightly, for every class that occurs."""
-        counts = np.array(self.confusion)
-        occurs = np.flatnonzero(counts.sum(axis=1))
-        return {self.classes[c]: float(counts[c, c] / counts[c].sum()) for c in occurs}
 
 
 def class_report(
@@ -53,10 +47,10 @@ def class_report(
     confusion = np.zeros((len(classes), len(classes)), np.int64)
     np.add.at(confusion, (labels, logits.argmax(axis=1)), 1)
     hits = accuracy("", logits, labels.tolist(), classes)
-    right = [right / count for right, count in hits.per_class.values()]
+    right = {name: right / count for name, (right, count) in hits.per_class.items()}
     return ClassReport(
-        tuple(classes), tuple(tuple(row) for row in confusion.tolist()),
-        hits.top1, hits.top1_interval, hits.top3, float(np.mean(right)),
+        tuple(tuple(row) for row in confusion.tolist()), hits.top1, hits.top1_interval,
+        hits.top3, right, float(np.mean(list(right.values()))),
     )  # fmt: skip
 
 

@@ -2,8 +2,8 @@
 
 `finetune` is the whole of it: one run a seed, each in a folder of its own (`seed-1`, ...) with
 `config.json`, `environment.json`, `log.jsonl`, `state.safetensors` and `checkpoint.safetensors`,
-and beside them `results.json` and `report.md`. The test set is looked at once, after the last
-epoch; nothing is chosen by it.
+and beside them, in the end, `results.json` and `report.md`. The test set is looked at after the
+last epoch; nothing is chosen by it.
 """
 
 from __future__ import annotations
@@ -102,15 +102,12 @@ def finetune(
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     start = _start(Path(config.start)) if config.start else None
     data = _load(config, build_encoder(spec).points)
-    write_atomically(
-        output / "config.json", json.dumps(dataclasses.asdict(config), indent=1).encode()
-    )
     results = []
     for seed in config.seeds:
         own = dataclasses.replace(config, seeds=(seed,))
         results.append(_one_seed(own, spec, start, data, output / f"seed-{seed}", resume, device))
     result = FinetuneResult(data.classes, tuple(results))
-    write_atomically(output / "results.json", json.dumps(result.as_dict(), indent=1).encode())
+    write_atomically(output / "results.json", json.dumps(result.as_dict(config)).encode())
     write_atomically(output / "report.md", as_markdown(result, config).encode())
     return result
 

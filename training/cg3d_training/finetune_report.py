@@ -81,14 +81,15 @@ class FinetuneResult:
             statistics.mean(values), statistics.stdev(values) if len(values) > 1 else None
         )
 
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON."""
+    def as_dict(self, config: FinetuneConfig) -> dict[str, Any]:
+        """For JSON: the recipe, mean and deviation, and every seed's own results."""
         kinds = {"plain": False} | ({"voted": True} if self.seeds[0].voted else {})
         over = {
             kind: {m: dataclasses.asdict(self.spread(m, voted)) for m in _MEASURES}
             for kind, voted in kinds.items()
         }
-        return {"over_seeds": over, **dataclasses.asdict(self)}
+        recipe = dataclasses.asdict(config)
+        return {"recipe": recipe, "over_seeds": over, **dataclasses.asdict(self)}
 
 
 def as_markdown(result: FinetuneResult, config: FinetuneConfig) -> str:
