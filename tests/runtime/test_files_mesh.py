@@ -123,7 +123,7 @@ def test_gltf_lies(tmp_path: Path) -> None:
     cases = [
         (gltf(triangle(bufferView=None, count=10**12)), "claim 1000000000000 elements"),
         (gltf(triangle(count=10**12)), "not a sound .gltf"),
-        (gltf({"extensionsRequired": ["KHR_draco_mesh_compression"]}), "compressed"),
+        (gltf({"extensionsRequired": ["EXT_meshopt_compression"]}), "compressed"),
         (gltf(outside), "outside its folder"),
         (gltf(missing), "'nowhere.bin', which is not there"),
         (b"[1, 2]", "not a JSON object"),
@@ -202,7 +202,29 @@ def test_real_meshes(shared: Path) -> None:
         assert gap.max() < 0.03 * reach, row["file"]
 
 
-def test_a_draco_file_is_named_as_such(shared: Path) -> None:
-    path = shared / "data" / "meshes" / "quaternius" / "1d254ac507" / "Ramp-transformed.glb"
-    with pytest.raises(InputError, match="compressed"):
+def test_a_draco_file_without_its_decoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.gltf"
+    path.write_bytes(gltf({"extensionsRequired": ["KHR_draco_mesh_compression"]}))
+    monkeypatch.setattr("cg3d_runtime.files.gltf._reads_draco", lambda: False)
+    with pytest.raises(InputError, match=r"compressed .*cg3d-sdk\[draco\]"):
         read_points(path)
+
+
+def test_draco(tmp_path: Path) -> None:
+    pytest.importorskip("DracoPy", reason="needs the extra draco")
+    path = tmp_path / "a.glb"
+    box = trimesh.creation.box((1, 2, 3))
+    path.write_bytes(box.export(file_type="glb", extension_draco=True))
+    if b"KHR_draco" not in path.read_bytes():
+        pytest.skip("this trimesh does not write Draco")
+    read = read_points(path)
+    assert read.faces == 12
+    np.testing.assert_allclose(np.ptp(read.points, axis=0), (1, 2, 3), rtol=0.02)
+
+
+def test_a_draco_file_of_others(shared: Path) -> None:
+    pytest.importorskip("DracoPy", reason="needs the extra draco")
+    path = shared / "data" / "meshes" / "quaternius" / "1d254ac507" / "Ramp-transformed.glb"
+    read = read_points(path)
+    assert read.faces == 192
+    np.testing.assert_allclose(np.ptp(read.points, axis=0), (1.875, 1.392, 3.115), rtol=0.02)

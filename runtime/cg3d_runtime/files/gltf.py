@@ -6,13 +6,15 @@ geometry without a word; both are caught here.
 
 from __future__ import annotations
 
+import importlib
 import json
 import struct
+from importlib.util import find_spec
 from typing import Any
 
 from cg3d_runtime.errors import InputError
 
-_UNREAD_COMPRESSION = ("KHR_draco_mesh_compression", "EXT_meshopt_compression")
+_DRACO, _MESHOPT = "KHR_draco_mesh_compression", "EXT_meshopt_compression"
 # Accessors that bring no data of their own stand for zeros; honest files have few of them.
 _LARGEST_ZEROS = 1 << 22
 
@@ -25,9 +27,14 @@ def check_gltf(data: bytes) -> None:
     """
     document = _document(data)
     required = document.get("extensionsRequired")
-    for name in _UNREAD_COMPRESSION:
-        if isinstance(required, list) and name in required:
-            raise InputError(f"its geometry is compressed ({name}); export it without compression")
+    required = required if isinstance(required, list) else []
+    if _MESHOPT in required:
+        raise InputError(f"its geometry is compressed ({_MESHOPT}); export it without compression")
+    if _DRACO in required and not _reads_draco():
+        raise InputError(
+            f"its geometry is compressed ({_DRACO}); install what decodes it with "
+            "pip install 'cg3d-sdk[draco]', or export it without compression"
+        )
     accessors = document.get("accessors")
     claimed = 0
     for accessor in accessors if isinstance(accessors, list) else []:
@@ -36,6 +43,15 @@ def check_gltf(data: bytes) -> None:
             claimed += count if isinstance(count, int) else 0
     if claimed > _LARGEST_ZEROS:
         raise InputError(f"its accessors claim {claimed} elements for which it has no data")
+
+
+def _reads_draco() -> bool:
+    """Whether DracoPy is there, and a trimesh that calls it."""
+    try:
+        extensions = importlib.import_module("trimesh.exchange.gltf.extensions")
+    except ImportError:
+        return False
+    return hasattr(extensions, "draco_decode") and find_spec("DracoPy") is not None
 
 
 def _document(data: bytes) -> dict[str, Any]:

@@ -18,6 +18,9 @@ from cg3d_runtime.files.surface import sample_surface
 # A scene may place one mesh many times; this many triangles take about 2 GB to sample.
 _LARGEST_FACES = 10_000_000
 
+#: trimesh's geometry, vertices (v, 3) float64 and faces (f, 3) int64 of one placed mesh.
+ScenePart = tuple[Any, NDArray[np.float64], NDArray[np.int64]]
+
 
 class _Neighbours:
     """Gives trimesh the files that a mesh refers to: those in or below its own folder, no others.
@@ -42,6 +45,34 @@ class _Neighbours:
 
 def read_mesh(data: bytes, path: Path) -> tuple[NDArray[np.floating], int]:
     """Points sampled on the surface of a mesh, placed as its scene says; vertices if no faces."""
+    parts = [(vertices, faces) for _, vertices, faces in read_scene(data, path)]
+    total = sum(len(faces) for _, faces in parts)
+    vertices = np.concatenate([np.empty((0, 3))] + [corners for corners, _ in parts])
+    if len(vertices) == 0:
+        raise InputError(f"no vertex of a {path.suffix.lower()} file in it")
+    if total == 0:
+        return vertices, 0
+    starts = np.cumsum([0] + [len(corners) for corners, _ in parts])
+    triangles = [faces + start for (_, faces), start in zip(parts, starts, strict=False)]
+    return sample_surface(vertices, np.concatenate(triangles)), total
+
+
+def read_scene(data: bytes, path: Path, *, materials: bool = False) -> list[ScenePart]:
+    """The meshes of a file, each where its scene puts it.
+
+    Args:
+        data: the file.
+        path: where it lies; files that it refers to are read from its folder or below.
+        materials: whether to read materials and pictures too.
+
+    Returns:
+        For each: trimesh's geometry (which knows the materials), its vertices (v, 3) float64,
+        moved, and its faces (f, 3) int64; no faces for points and lines.
+
+    Raises:
+        InputError: the file is not sound, or has too many faces.
+        DependencyError: trimesh is not installed.
+    """
     trimesh = require("trimesh", "files", f"Reading {path.suffix.lower()} files")
     if path.suffix.lower() in (".glb", ".gltf"):
         check_gltf(data)
@@ -54,23 +85,14 @@ def read_mesh(data: bytes, path: Path) -> tuple[NDArray[np.floating], int]:
             resolver=_Neighbours(path.parent),
             force="scene",
             process=False,  # merging vertices changes no surface and costs time
-            skip_materials=True,
+            skip_materials=not materials,
         )
-        placed = list(_placed(scene))
+        return list(_placed(scene))
     except InputError:
         raise
     except Exception as error:  # its parsers raise whatever they trip over
         reason = " ".join(str(error).split()) or type(error).__name__
         raise InputError(f"not a sound {path.suffix.lower()} file ({reason[:200]})") from error
-    total = sum(len(faces) for _, faces in placed)
-    vertices = np.concatenate([np.empty((0, 3))] + [corners for corners, _ in placed])
-    if len(vertices) == 0:
-        raise InputError(f"no vertex of a {path.suffix.lower()} file in it")
-    if total == 0:
-        return vertices, 0
-    starts = np.cumsum([0] + [len(corners) for corners, _ in placed])
-    triangles = [faces + start for (_, faces), start in zip(placed, starts, strict=False)]
-    return sample_surface(vertices, np.concatenate(triangles)), total
 
 
 def _check_stl(data: bytes) -> None:
@@ -84,7 +106,7 @@ def _check_stl(data: bytes) -> None:
         )
 
 
-def _placed(scene: Any) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]]]:
+def _placed(scene: Any) -> Iterator[ScenePart]:
     """Vertices and triangles of every mesh in the scene, moved to where its node puts it."""
     total = 0
     for node in scene.graph.nodes_geometry:
@@ -99,4 +121,5 @@ def _placed(scene: Any) -> Iterator[tuple[NDArray[np.float64], NDArray[np.int64]
             raise InputError(f"a face names a vertex outside the {len(vertices)} there are")
         matrix = np.asarray(transform, dtype=np.float64)
         with np.errstate(over="ignore", invalid="ignore"):
-            yield vertices @ matrix[:3, :3].T + matrix[:3, 3], faces
+            moved = vertices @ matrix[:3, :3].T + matrix[:3, 3]
+        yield geometry, moved, faces

@@ -19,6 +19,7 @@ _VERBS = {
     "attribution": ("cg3d_training.cli.attribution", "attribution_command"),
     "evaluate": ("cg3d_training.cli.evaluate", "evaluate_command"),
     "import": ("cg3d_training.cli.importing", "import_command"),
+    "prepare": ("cg3d_training.cli.prepare", "prepare_command"),
 }
 
 
