@@ -365,9 +365,12 @@ def test_the_command(config: FinetuneConfig, shapes: Path, tmp_path: Path) -> No
     assert "| mean ± std |" in result.output
     record = load_checkpoint(out / "seed-4" / "checkpoint.safetensors").record
     assert record["start"]["file"] == "start.safetensors"
+    assert record["start"]["changed_sizes"] == {}
     assert len(record["start"]["sha256"]) == 64
     assert json.loads((out / "seed-5" / "environment.json").read_text())["cg3d_sdk"]
     assert "holds runs already" in command().output
+    wider = command("--resume", "--from", str(start), "--set", "encoder_sizes.width=64")
+    assert "width 32 in place of 64" in wider.output
     assert "another recipe" in command("--resume").output
     assert "'share'" in command("--set", "data.shar=1").output
     assert "no such file" in command("--resume", "--from", str(tmp_path / "none")).output

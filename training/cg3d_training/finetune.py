@@ -52,7 +52,7 @@ _SHARE, _VALIDATION, _VOTES = 1, 2, 3
 
 @dataclass(frozen=True)
 class _Start:
-    """The checkpoint to begin with."""
+    """The checkpoint to begin with; what to record of it."""
 
     encoder: PointEncoder
     spec: EncoderSpec
@@ -100,7 +100,7 @@ def finetune(
         raise TrainingError(f"{output}: there is no run to resume")
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
-    start = _start(Path(config.start)) if config.start else None
+    start = _start(Path(config.start), spec) if config.start else None
     data = _load(config, build_encoder(spec).points)
     results = []
     for seed in config.seeds:
@@ -122,7 +122,8 @@ def _one_seed(
     torch.manual_seed(seed)
     spec = classifier_spec(base, len(data.classes))
     network = build_encoder(spec)
-    changed = load_body(network, spec, start.encoder, start.spec) if start else {}
+    if start:
+        load_body(network, spec, start.encoder, start.spec)
     run = Run(
         spec, network.to(device), config, folder,
         max(1, len(rows) // config.optimiser.batch_size),
@@ -136,7 +137,7 @@ def _one_seed(
         **environment(), "device": device, "set": config.data.set, "seed": seed,
         "epochs": config.optimiser.epochs, "objects": len(rows), "validation": len(held_out),
         "classes": list(data.classes),
-        "start": start and {**start.about, "changed_sizes": changed},
+        "start": start and start.about,
     }  # fmt: skip
     epochs = tqdm(
         range(run.epoch, config.optimiser.epochs), f"seed {seed}", unit="epoch",
@@ -281,7 +282,13 @@ def _load(config: FinetuneConfig, points: int) -> _Data:
     )  # fmt: skip
 
 
-def _start(path: Path) -> _Start:
+def _start(path: Path, spec: EncoderSpec) -> _Start:
+    """The checkpoint, tried on a classifier at once: the data may take minutes to load."""
     checkpoint = load_checkpoint(path)
-    about = {"file": path.name, "sha256": hashlib.sha256(path.read_bytes()).hexdigest()}
-    return _Start(checkpoint.build(), checkpoint.spec, about)
+    encoder, trial = checkpoint.build(), classifier_spec(spec, 1)
+    about = {
+        "file": path.name,
+        "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+        "changed_sizes": load_body(build_encoder(trial), trial, encoder, checkpoint.spec),
+    }
+    return _Start(encoder, checkpoint.spec, about)
