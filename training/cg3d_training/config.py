@@ -177,6 +177,11 @@ class FinetuneConfig:
 _FOLDERS: dict[type, str] = {PretrainConfig: "pretrain", FinetuneConfig: "finetune"}
 
 
+def register_recipes(kind: type, folder: str) -> None:
+    """Say where the recipes of a kind lie; called once by the module that defines it."""
+    _FOLDERS[kind] = folder
+
+
 def list_recipes(kind: type) -> list[str]:
     """The names of the recipes of a kind that ship with cg3d-sdk, for `load_config`."""
     folder = resources.files("cg3d_training") / "recipes" / _FOLDERS[kind]

@@ -1,4 +1,4 @@
-"""The contrastive losses of the paper (equations 4 to 6)."""
+"""The contrastive losses of the paper (equations 4 to 7 and 9)."""
 
 from __future__ import annotations
 
@@ -32,6 +32,66 @@ def contrastive_loss(a: Tensor, b: Tensor, positives: Tensor, temperature: float
     """
     logits = a.float() @ b.float().T / temperature
     return 0.5 * (nce(logits, positives) + nce(logits.T, positives.T))
+
+
+def class_positives(classes: Tensor) -> Tensor:
+    """(B, B) one for every pair of the same class, as the paper has it (section 3.2).
+
+    Args:
+        classes: (B,) int64, the same number for the same class name.
+    """
+    return (classes[:, None] == classes[None, :]).float()
+
+
+def diagonal_positives(classes: Tensor) -> Tensor:
+    """(B, B) one for every object with itself alone, as the official code has it.
+
+    Other objects of the same class count as negatives then.
+
+    Args:
+        classes: (B,), of which only the length matters.
+    """
+    return torch.eye(len(classes), device=classes.device)
+
+
+def encoder_loss(
+    points: Tensor,
+    images: Tensor | None,
+    texts: Tensor | None,
+    positives: Tensor,
+    temperature: float,
+) -> Tensor:
+    """L3D, what trains the 3D encoder: point-image plus point-text (eq. 7).
+
+    Args:
+        points: (B, d) unit rows, with gradients.
+        images: (B, d) unit rows; None leaves the first term out.
+        texts: (B, d) unit rows; None leaves the second term out.
+        positives: (B, B), see `class_positives` and `diagonal_positives`.
+        temperature: tau.
+    """
+    terms = [
+        contrastive_loss(points, other, positives, temperature)
+        for other in (images, texts)
+        if other is not None
+    ]
+    return torch.stack(terms).sum()
+
+
+def prompt_loss(images: Tensor, texts: Tensor, positives: Tensor, temperature: float) -> Tensor:
+    """LP, what trains the prompts: CLIP's own loss between images and texts (eq. 9).
+
+    The equation as printed takes the logarithm of an NCE that is a logarithm already. That is a
+    misprint: the text around it says "the original CLIP loss", and the official code computes
+    that. Its two directions are averaged here as in equations 4 and 5.
+
+    Args:
+        images: (B, d) unit rows, with gradients to the prompts.
+        texts: (B, d) unit rows.
+        positives: (B, B), see `class_positives` and `diagonal_positives`.
+        temperature: tau.
+    """
+    return contrastive_loss(images, texts, positives, temperature)
 
 
 def unit_rows(x: Tensor) -> Tensor:

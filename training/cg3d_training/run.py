@@ -21,10 +21,11 @@ from cg3d_training.distributed import ALONE, World, sum_gradients
 from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.environment import environment
+from cg3d_training.triplet_config import TripletConfig
 
 _STATE, _LOG = "state.safetensors", "log.jsonl"
 
-C = TypeVar("C", bound=PretrainConfig | FinetuneConfig)
+C = TypeVar("C", bound=PretrainConfig | FinetuneConfig | TripletConfig)
 
 
 class Run(Generic[C]):
@@ -137,7 +138,15 @@ class Run(Generic[C]):
         metadata = {
             "state": json.dumps(about | {"steps": self._steps}), "config": self._config_json()
         }  # fmt: skip
+        tensors |= self.further_state()
         write_atomically(self.output / _STATE, to_bytes(tensors | more, metadata))
+
+    def further_state(self) -> dict[str, Tensor]:
+        """What a kind of run trains beside the encoder, for the state."""
+        return {}
+
+    def restore_further(self, tensors: dict[str, Tensor]) -> None:
+        """Take up what `further_state` gave; `tensors` are those of the whole state."""
 
     def start(self) -> None:
         """Begin in a folder that holds no other run.
@@ -172,22 +181,23 @@ class Run(Generic[C]):
         about = json.loads(metadata["state"])
         self.epoch, self._steps = about["epoch"], about["steps"]
         self.trained_seconds = about["seconds"]
-        self.encoder.load_state_dict(_part(tensors, "encoder."))
+        self.encoder.load_state_dict(tensors_below(tensors, "encoder."))
         device = self._parameters[0].device
-        self._average = {k: v.to(device) for k, v in _part(tensors, "average.").items()}
+        self._average = {k: v.to(device) for k, v in tensors_below(tensors, "average.").items()}
         for i, parameter in enumerate(self._parameters):
-            state = _part(tensors, f"optimiser.{i}.")
+            state = tensors_below(tensors, f"optimiser.{i}.")
             # The count of steps stays on the CPU, where torch keeps it.
             self._optimiser.state[parameter] = {
                 k: v if k == "step" else v.to(device) for k, v in state.items()
             }
+        self.restore_further(tensors)
         if inside := about.get("inside"):
             if inside["processes"] != self.world.size:
                 raise TrainingError(
                     f"{self.output} stopped within an epoch of {inside['processes']} processes; "
                     f"resume it with as many, not {self.world.size}"
                 )
-            self._inside = inside["losses"], inside["draws"], _part(tensors, "draws.")
+            self._inside = inside["losses"], inside["draws"], tensors_below(tensors, "draws.")
         if not self.world.is_first:
             return
         lines = (self.output / _LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
@@ -211,7 +221,8 @@ def _optimiser(
     return torch.optim.AdamW(groups, config.lr)
 
 
-def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+def tensors_below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """Those whose names begin with a prefix, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
 
 

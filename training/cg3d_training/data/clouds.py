@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -9,7 +11,16 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cg3d_runtime.points import furthest_point_order, unit_sphere
-from cg3d_training.data.household import HouseholdSet
+
+
+class PointSource(Protocol):
+    """Objects whose points can be asked for one by one."""
+
+    def __len__(self) -> int:
+        """How many objects there are."""
+
+    def points(self, index: int) -> NDArray[np.float32]:
+        """(n, 3) float32, y up."""
 
 
 class OrderedClouds:
@@ -21,7 +32,7 @@ class OrderedClouds:
     """
 
     def __init__(
-        self, objects: HouseholdSet, points: int, orders: int, seed: int, quiet: bool = False
+        self, objects: PointSource, points: int, orders: int, seed: int, quiet: bool = False
     ) -> None:
         rng = np.random.default_rng(seed)
         clouds = np.empty((len(objects), orders, points, 3), np.float16)

@@ -1,0 +1,407 @@
+"""Pre-training on triplets: who learns when, from what, and that it goes on as it stopped."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from safetensors import safe_open
+from safetensors.torch import load_file
+from small_clip import DIM, LAYERS, TEXT, VIT, WIDTH
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_training import triplets
+from cg3d_training.checkpoint import load_checkpoint
+from cg3d_training.cli.main import main
+from cg3d_training.config import OptimiserConfig, list_recipes, load_config
+from cg3d_training.data.mesh_list import list_meshes
+from cg3d_training.data.samples import decode_view, encode_sample
+from cg3d_training.data.shards import ShardFolder, write_index, write_shard
+from cg3d_training.data.triplet_set import CaptionTable, TripletSet, fit
+from cg3d_training.data.triplets import TripletSettings
+from cg3d_training.losses import (
+    class_positives,
+    contrastive_loss,
+    diagonal_positives,
+    encoder_loss,
+    prompt_loss,
+)
+from cg3d_training.prepare import prepare
+from cg3d_training.run import Run
+from cg3d_training.shapes import build
+from cg3d_training.shapes.mesh import join
+from cg3d_training.teachers import Teacher, load_prompts, load_teacher
+from cg3d_training.triplet_config import (
+    PromptConfig,
+    TeacherConfig,
+    TripletConfig,
+    TripletDataConfig,
+    TripletLossConfig,
+)
+from cg3d_training.triplet_run import TripletRun
+from cg3d_training.triplets import pretrain_triplets
+
+TINY = {
+    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
+    "width": 32, "depth": 1, "heads": 2, "embedding_dim": DIM,
+}  # fmt: skip
+KINDS = ["airplane", "bottle", "table", "mug"]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A CLIP of a few thousand weights that open_clip knows by the name of "small-clip"."""
+    file = tmp_path_factory.mktemp("models") / "small-clip.json"
+    settings = {"embed_dim": DIM, "vision_cfg": VIT, "text_cfg": TEXT}
+    file.write_text(json.dumps(settings))
+    open_clip.add_model_config(file)
+    return file
+
+
+@pytest.fixture(scope="module")
+def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Twenty-two objects of four kinds, two pictures each, made by `prepare`."""
+    meshes = tmp_path_factory.mktemp("meshes")
+    for i in range(22):
+        mesh = join(build(KINDS[i % 4], i))
+        lines = [f"v {x:.5f} {y:.5f} {z:.5f}" for x, y, z in mesh.vertices]
+        lines += [f"f {a} {b} {c}" for a, b, c in mesh.faces + 1]
+        (meshes / f"{KINDS[i % 4]}_{i}.obj").write_text("\n".join(lines))
+    out = tmp_path_factory.mktemp("triplets") / "shards"
+    report = prepare(meshes, list_meshes(meshes), out, TripletSettings(128, 2, 16))
+    assert report.written == 22
+    return out
+
+
+@pytest.fixture
+def config(shards: Path) -> TripletConfig:
+    """Five batches an epoch."""
+    return TripletConfig(
+        encoder="point_transformer_small",
+        encoder_sizes=TINY,
+        teacher=TeacherConfig("open_clip", "small-clip", None),
+        data=TripletDataConfig(str(shards), captions="templates"),
+        optimiser=OptimiserConfig(epochs=4, batch_size=4, lr=3e-3, ema=0.5),
+        prompts=PromptConfig(tokens=2, lr=0.1),
+    )
+
+
+def log(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def test_positives_by_class_and_by_the_diagonal_by_hand() -> None:
+    classes = torch.tensor([3, 5, 3])
+    assert class_positives(classes).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+    assert diagonal_positives(classes).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    a, b = (torch.nn.functional.normalize(torch.randn(3, 5), dim=1) for _ in range(2))
+    logits = a @ b.T / 0.1
+    down, across = logits.log_softmax(dim=0), logits.log_softmax(dim=1)
+    pairs = [(0, 0, 2), (0, 2, 2), (1, 1, 1), (2, 0, 2), (2, 2, 2)]  # row, column, how many
+    by_class = -sum((down[i, j] + across[i, j]) / n for i, j, n in pairs) / 3 / 2
+    torch.testing.assert_close(prompt_loss(a, b, class_positives(classes), 0.1), by_class)
+    alone = -sum(down[i, i] + across[i, i] for i in range(3)) / 3 / 2
+    torch.testing.assert_close(prompt_loss(a, b, diagonal_positives(classes), 0.1), alone)
+
+
+def test_equation_7_is_a_sum_whose_terms_can_be_left_out() -> None:
+    p, i, t = (torch.nn.functional.normalize(torch.randn(6, 5), dim=1) for _ in range(3))
+    eye = torch.eye(6)
+    image, text = contrastive_loss(p, i, eye, 0.2), contrastive_loss(p, t, eye, 0.2)
+    torch.testing.assert_close(encoder_loss(p, i, t, eye, 0.2), image + text)
+    torch.testing.assert_close(encoder_loss(p, i, None, eye, 0.2), image)
+    torch.testing.assert_close(encoder_loss(p, None, t, eye, 0.2), text)
+
+
+@pytest.mark.parametrize(
+    ("loss", "precision"),
+    [
+        (TripletLossConfig(), "fp32"),
+        (TripletLossConfig(positives="diagonal", temperature=None, centre=True), "bf16"),
+    ],
+)
+def test_it_learns_and_the_teacher_stays(
+    config: TripletConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    loss: TripletLossConfig, precision: str,
+) -> None:  # fmt: skip
+    teachers: list[tuple[Teacher, dict[str, torch.Tensor]]] = []
+
+    def remembered(kind: str, model: str, weights: str | None) -> Teacher:
+        teacher = load_teacher(kind, model, weights)  # type: ignore[arg-type]
+        teachers.append((teacher, {k: v.clone() for k, v in teacher.state_dict().items()}))
+        return teacher
+
+    monkeypatch.setattr(triplets, "load_teacher", remembered)
+    config = dataclasses.replace(
+        config,
+        loss=loss,
+        data=dataclasses.replace(config.data, captions="photo"),
+        precision=precision,  # type: ignore[arg-type]
+        optimiser=OptimiserConfig(epochs=100, batch_size=20, lr=3e-3),
+    )
+    checkpoint = pretrain_triplets(config, tmp_path)
+    lines = log(tmp_path)
+
+    def mean(name: str, part: list[dict[str, float]]) -> float:
+        return float(np.mean([line[name] for line in part if name in line]))
+
+    assert mean("loss", lines[-10:]) < 0.85 * 2 * np.log(20)  # of chance
+    assert mean("loss_prompts", lines[-10:]) < 0.8 * mean("loss_prompts", lines[:10])
+    ((teacher, before_training),) = teachers
+    for key, value in teacher.state_dict().items():
+        assert torch.equal(value, before_training[key]), key
+    assert lines[-1]["lr"] == pytest.approx(1e-6)
+    assert lines[-1]["lr_prompts"] == pytest.approx(1e-6)
+    expected = 1 / 0.07 if loss.temperature else teacher.logit_scale
+    assert checkpoint.logit_scale == pytest.approx(expected)
+    assert bool(checkpoint.text_mean.any()) is loss.centre
+
+
+def test_they_take_turns_and_do_no_more_than_they_need(
+    config: TripletConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Five steps an epoch: the turns go on over the end of one."""
+    turns: list[str] = []
+
+    def watch(name: str, moving: str) -> None:
+        step = getattr(TripletRun, name)
+
+        def watched(run: TripletRun, loss: torch.Tensor) -> None:
+            assert run.prompts is not None
+            before = {
+                "encoder": torch.cat([p.detach().flatten() for p in run.encoder.parameters()]),
+                "prompts": torch.cat([p.detach().flatten() for p in run.prompts.parameters()]),
+            }
+            still = {"encoder": run.prompts, "prompts": run.encoder}[moving]
+            held = [p.grad for p in still.parameters()]
+            step(run, loss)
+            after = {
+                "encoder": torch.cat([p.detach().flatten() for p in run.encoder.parameters()]),
+                "prompts": torch.cat([p.detach().flatten() for p in run.prompts.parameters()]),
+            }
+            assert [k for k in before if not torch.equal(before[k], after[k])] == [moving]
+            for new, old in zip((p.grad for p in still.parameters()), held, strict=True):
+                assert new is old
+            assert run.iteration == len(turns)
+            turns.append(moving)
+
+        monkeypatch.setattr(TripletRun, name, watched)
+
+    watch("step", "encoder")
+    watch("prompt_step", "prompts")
+    pretrain_triplets(config, tmp_path)
+    assert turns == ["encoder", "prompts"] * 10
+    counts = {
+        int(v)
+        for k, v in load_file(tmp_path / "state.safetensors").items()
+        if k.startswith("encoder.") and k.endswith("num_batches_tracked")
+    }
+    assert counts == {10}  # not 20: no points went through the encoder at the prompts' steps
+
+
+@pytest.mark.parametrize("save_every", [0, 1])
+def test_an_interrupted_run_ends_like_an_unbroken_one(
+    config: TripletConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_every: int
+) -> None:
+    """Stopped at the end of an epoch, and in the middle of one after a step of the prompts."""
+    config = dataclasses.replace(config, save_every=save_every)
+    whole = pretrain_triplets(config, tmp_path / "whole")
+    name = "save_inside" if save_every else "finish_epoch"
+    method = getattr(Run, name)
+
+    def then_break(run: Run[TripletConfig], *arguments: object) -> None:
+        method(run, *arguments)
+        at = run.iteration if isinstance(run, TripletRun) else 0
+        if at == (13 if save_every else 10):
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Run, name, then_break)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain_triplets(config, tmp_path / "broken")
+    resumed = pretrain_triplets(config, tmp_path / "broken", resume=True)
+    for key, value in whole.state_dict.items():
+        assert torch.equal(value, resumed.state_dict[key]), key
+    for file in ("prompts.safetensors", "state.safetensors"):
+        found = load_file(tmp_path / "broken" / file)
+        for key, value in load_file(tmp_path / "whole" / file).items():
+            assert torch.equal(value, found[key]), key
+    for a, b in zip(log(tmp_path / "whole"), log(tmp_path / "broken"), strict=True):
+        assert a | {"seconds": 0} == b | {"seconds": 0}
+
+
+def test_two_processes_train_as_one(
+    config: TripletConfig, tmp_path: Path, small_model: Path
+) -> None:
+    """Twenty steps; each loss rests on all updates before it."""
+    recipe = tmp_path / "recipe.json"
+    recipe.write_text(json.dumps(dataclasses.asdict(
+        dataclasses.replace(config, encoder_sizes=TINY | {"drop_path": 0.0})
+    )))  # fmt: skip
+    program = tmp_path / "train.py"
+    program.write_text(
+        "import sys, open_clip\nfrom cg3d_training.cli.main import main\n"
+        f"open_clip.add_model_config({str(small_model)!r})\n"
+        f"main(['pretrain-triplets', '--config', {str(recipe)!r}, '--threads', '1',\n"
+        "       '--device', 'cpu', '-o', sys.argv[1]])\n"
+    )
+    processes = [
+        [], ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
+    ]  # fmt: skip
+    for launcher in processes:
+        done = subprocess.run(
+            [sys.executable, *launcher, str(program), str(tmp_path / f"run-{len(launcher)}")],
+            env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr[-3000:]
+    one, two = (log(tmp_path / f"run-{len(launcher)}") for launcher in processes)
+    for name in ("loss", "loss_prompts"):
+        assert [e[name] for e in two] == pytest.approx([e[name] for e in one], abs=1e-4), name
+        assert one[-1][name] != pytest.approx(one[0][name], abs=1e-3)
+
+
+def test_what_a_run_leaves(config: TripletConfig, tmp_path: Path) -> None:
+    pretrain_triplets(config, tmp_path)
+    read = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert (read.record["objects"], read.record["labels"]) == (22, 4)
+    assert read.record["captions"] == 4 * 63
+    assert read.recipe["prompts"]["tokens"] == 2
+    assert torch.equal(read.text_mean, torch.zeros(DIM))
+    assert read.build().embed_ordered(torch.randn(2, 64, 3) / 3).shape == (2, DIM)
+    state = load_file(tmp_path / "prompts.safetensors")
+    assert {k: tuple(v.shape) for k, v in state.items()} == {
+        "prompt_embeddings": (1, 2, WIDTH), "deep_prompt_embeddings": (LAYERS - 1, 2, WIDTH),
+    }  # fmt: skip
+    assert torch.equal(load_prompts(state).prompt_embeddings, state["prompt_embeddings"])
+    with safe_open(str(tmp_path / "prompts.safetensors"), "pt") as file:
+        assert file.metadata() == {"kind": "open_clip", "model": "small-clip"}
+
+
+def test_without_prompts_or_a_loss(config: TripletConfig, tmp_path: Path) -> None:
+    """The ablation of the paper's Table 3: different losses make different encoders."""
+    plain = dataclasses.replace(
+        config, prompts=PromptConfig(tokens=0), optimiser=OptimiserConfig(epochs=1, batch_size=4)
+    )
+    found = {
+        name: pretrain_triplets(dataclasses.replace(plain, loss=loss), tmp_path / name)
+        for name, loss in {
+            "both": TripletLossConfig(),
+            "images": TripletLossConfig(texts=False),
+            "texts": TripletLossConfig(images=False),
+        }.items()
+    }
+    rows = [c.state_dict["projection.weight"] for c in found.values()]
+    assert not torch.equal(rows[0], rows[1])
+    assert not torch.equal(rows[1], rows[2])
+    assert not (tmp_path / "both" / "prompts.safetensors").exists()
+    assert "loss_prompts" not in log(tmp_path / "both")[0]
+
+
+def test_pictures_for_the_teacher(shards: Path) -> None:
+    objects = TripletSet(shards, 64)
+    torch.manual_seed(0)
+    teacher = load_teacher("open_clip", "small-clip", None)
+    images = objects.images(np.array([3, 0]), np.array([1, 0]), teacher)
+    assert images.shape == (2, 3, 16, 16)
+    sample = ShardFolder(shards)[3]
+    pixels = torch.from_numpy(decode_view(sample.views[1]).copy()).permute(2, 0, 1) / 255
+    mean, std = (torch.tensor(v)[:, None, None] for v in (teacher.image_mean, teacher.image_std))
+    torch.testing.assert_close(images[0], (pixels - mean) / std)
+    np.testing.assert_array_equal(objects.points(3), sample.points[:, :3].astype(np.float32))
+
+
+def test_pictures_of_another_size_are_resized_and_cut() -> None:
+    """Against pillow, whose bilinear filter is the one that torch's antialiasing follows."""
+    rng = np.random.default_rng(0)
+    wide = rng.integers(0, 256, (30, 60, 3), dtype=np.uint8)
+    resized = np.asarray(Image.fromarray(wide).resize((32, 16), Image.Resampling.BILINEAR))
+    expected = resized[:, 8:24].transpose(2, 0, 1) / 255
+    np.testing.assert_allclose(fit(wide, (16, 16)).numpy(), expected, atol=2 / 255)
+
+
+def test_captions(shards: Path, tmp_path: Path) -> None:
+    samples = list(ShardFolder(shards))
+    said = dataclasses.replace(
+        samples[0], record={**samples[0].record, "captions": ["a red one", "a big one"]}
+    )
+    write_shard(tmp_path / "shard-000000.tar", map(encode_sample, [said, *samples[1:]]))
+    write_index(tmp_path)
+    objects = TripletSet(tmp_path, 64)
+    assert set(objects.names) == set(KINDS)
+    photo = CaptionTable(objects, "photo")
+    assert set(photo.texts) == {
+        "A photo of an airplane", "A photo of a bottle", "A photo of a table", "A photo of a mug",
+    }  # fmt: skip
+    rng = np.random.default_rng(0)
+    everything = np.arange(22)
+    texts = [photo.texts[i] for i in photo.draw(everything, rng)]
+    assert all(name in text for name, text in zip(objects.names, texts, strict=True))
+    chosen = CaptionTable(objects, "prepared")
+    texts = [chosen.texts[i] for i in chosen.draw(everything, rng)]
+    assert texts == [s.record["caption"] for s in ShardFolder(tmp_path)]
+    table = CaptionTable(objects, "templates")
+    assert {table.texts[i] for i in table.draw(np.zeros(40, int), rng)} == {
+        "a red one",
+        "a big one",
+    }
+    assert len({int(i) for i in table.draw(np.ones(200, int), rng)}) > 40
+
+
+def test_mistakes_are_named(config: TripletConfig, tmp_path: Path, shards: Path) -> None:
+    def refused(message: str, **changes: object) -> None:
+        with pytest.raises(TrainingError, match=message):
+            pretrain_triplets(dataclasses.replace(config, **changes), tmp_path / "run")  # type: ignore[arg-type]
+        assert not (tmp_path / "run").exists()
+
+    refused("nothing to learn", loss=TripletLossConfig(images=False, texts=False))
+    refused("set prompts.tokens to 0", loss=TripletLossConfig(images=False))
+    refused("0 is for none", prompts=PromptConfig(tokens=-1))
+    refused("above 0, or null", loss=TripletLossConfig(temperature=0.0))
+    refused(f"embedding_dim to {DIM}", encoder_sizes=TINY | {"embedding_dim": 512})
+    refused("no model called", teacher=TeacherConfig("open_clip", "small-clop", None))
+    refused("teacher.weights", teacher=TeacherConfig("slip", weights=None))
+    refused("index.jsonl is missing", data=TripletDataConfig(str(tmp_path)))
+    refused("fewer than one batch", optimiser=OptimiserConfig(batch_size=64))
+    refused("128 points and the encoder takes 256", encoder_sizes=TINY | {"points": 256})
+    bare = dataclasses.replace(ShardFolder(shards)[0], views=())
+    write_shard(tmp_path / "shard-000000.tar", [encode_sample(bare)])
+    write_index(tmp_path)
+    refused("has no pictures", data=TripletDataConfig(str(tmp_path)))
+
+
+def test_every_shipped_recipe_loads() -> None:
+    names = list_recipes(TripletConfig)
+    assert names == ["official-point-transformer", "paper-point-transformer", "small-cpu"]
+    paper, official = (
+        load_config(TripletConfig, f"{k}-point-transformer") for k in ("paper", "official")
+    )
+    assert (paper.loss.positives, official.loss.positives) == ("class", "diagonal")
+    assert (paper.loss.temperature, official.loss.temperature) == (0.07, None)
+    assert official.prompts.lr == official.prompts.min_lr
+    assert load_config(TripletConfig, "small-cpu", ["prompts.tokens=0"]).prompts.tokens == 0
+
+
+def test_the_command(config: TripletConfig, tmp_path: Path) -> None:
+    recipe = tmp_path / "tiny.json"
+    recipe.write_text(json.dumps(dataclasses.asdict(config)))
+    arguments = ["pretrain-triplets", "--config", str(recipe), "-o", str(tmp_path / "run")]
+    arguments += ["--device", "cpu", "--set", "optimiser.epochs=1"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    assert "22 objects of 4 names, 1 epochs" in result.output
+    again = CliRunner().invoke(main, arguments)
+    assert again.exit_code == 1
+    assert "holds a run already" in again.output
+    wrong = CliRunner().invoke(main, [*arguments, "--set", "loss.positive=class"])
+    assert "Did you mean 'positives'?" in wrong.output

@@ -1,0 +1,163 @@
+"""A folder of triplets as pre-training meets them: points, pictures for the teacher, captions."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_runtime.text.templates import fill, normal_name
+from cg3d_training.data.captions import TEMPLATES
+from cg3d_training.data.samples import decode_view
+from cg3d_training.data.shards import ShardFolder
+from cg3d_training.teachers import Teacher
+
+_PHOTO = "A photo of a {}"
+
+
+class TripletSet:
+    """The objects of a folder that `cg3d-train prepare` made.
+
+    Points and pictures stay on the disk until they are asked for.
+
+    Attributes:
+        names: of each object, as `normal_name` writes it; objects of one name are one class.
+        classes: (n,) int64, the number of each object's class.
+        views: (n,) int64, how many pictures each object has.
+        captions: given for each object, may be none.
+        prepared: the caption that `prepare` chose for each object.
+        licences: how many objects come under which.
+    """
+
+    def __init__(self, folder: Path, points: int, quiet: bool = False) -> None:
+        """Read what there is.
+
+        Args:
+            folder: of shards.
+            points: the least that every object must have.
+            quiet: show no progress.
+
+        Raises:
+            TrainingError: the folder is missing or damaged, or an object has no name, no
+                pictures, or too few points.
+        """
+        self._shards = ShardFolder(folder)
+        names, captions, prepared, views, licences = [], [], [], [], []
+        bar = tqdm(
+            self._shards, "triplets", total=len(self._shards), leave=False, disable=quiet,
+            unit="object",
+        )  # fmt: skip
+        for sample in bar:
+            record = sample.record
+            for problem, there in {
+                "has no name": normal_name(record["name"]),
+                "has no pictures": sample.views,
+                f"has {len(sample.points)} points and the encoder takes {points}": (
+                    len(sample.points) >= points
+                ),
+            }.items():
+                if not there:
+                    raise TrainingError(
+                        f"{folder}: {sample.key} {problem}; make the shards anew with "
+                        "`cg3d-train prepare`"
+                    )
+            names.append(normal_name(record["name"]))
+            captions.append(tuple(record["captions"]))
+            prepared.append(record["caption"])
+            views.append(len(sample.views))
+            licences.append(str(record.get("licence") or "not stated"))
+        self.names, self.captions, self.prepared = tuple(names), tuple(captions), tuple(prepared)
+        numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
+        self.classes = np.array([numbers[name] for name in names], np.int64)
+        self.views = np.array(views, np.int64)
+        self.licences = dict(Counter(licences).most_common())
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def points(self, index: int) -> NDArray[np.float32]:
+        """(n, 3) float32, y up, in the unit sphere."""
+        return self._shards[index].points[:, :3].astype(np.float32)
+
+    def images(self, rows: NDArray[np.int64], views: NDArray[np.int64], teacher: Teacher) -> Tensor:
+        """(B, 3, H, W) float32 on the CPU: a picture of each object, ready for the teacher.
+
+        Args:
+            rows: (B,) objects.
+            views: (B,) which of their pictures.
+            teacher: says size, mean and standard deviation.
+        """
+        pictures = [
+            fit(decode_view(self._shards[int(row)].views[view]), teacher.image_size)
+            for row, view in zip(rows, views, strict=True)
+        ]
+        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (teacher.image_mean, teacher.image_std))
+        return (torch.stack(pictures) - mean) / std
+
+
+def fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:
+    """(h, w, 3) uint8 to (3, H, W) float32 in [0, 1]: resized to cover, and cut in the middle.
+
+    A picture that has the size already is left as it is.
+    """
+    image = torch.from_numpy(picture.copy()).permute(2, 0, 1).float() / 255
+    height, width = size
+    if tuple(image.shape[1:]) == size:
+        return image
+    scale = max(height / image.shape[1], width / image.shape[2])
+    target = [max(round(s * scale), t) for s, t in zip(image.shape[1:], size, strict=True)]
+    image = functional.interpolate(image[None], target, mode="bilinear", antialias=True)[0]
+    top, left = (target[0] - height) // 2, (target[1] - width) // 2
+    return image[:, top : top + height, left : left + width].clamp(0, 1)
+
+
+class CaptionTable:
+    """Every caption that a run can meet, once each, and which of them belong to which object.
+
+    Attributes:
+        texts: the captions.
+    """
+
+    def __init__(self, objects: TripletSet, kind: str) -> None:
+        """Collect them.
+
+        Args:
+            objects: to say something of.
+            kind: "photo", "templates" or "prepared", see `TripletDataConfig`.
+        """
+        numbers: dict[str, int] = {}
+        choices: dict[tuple[str, ...], NDArray[np.int64]] = {}
+
+        def rows(texts: tuple[str, ...]) -> NDArray[np.int64]:
+            if texts not in choices:
+                found = [numbers.setdefault(text, len(numbers)) for text in texts]
+                choices[texts] = np.array(found, np.int64)
+            return choices[texts]
+
+        self._rows: Sequence[NDArray[np.int64]] = [
+            rows(self._of(objects, i, kind)) for i in range(len(objects))
+        ]
+        self.texts = tuple(numbers)
+
+    @staticmethod
+    def _of(objects: TripletSet, row: int, kind: str) -> tuple[str, ...]:
+        if kind == "prepared":
+            return (objects.prepared[row],)
+        if kind == "templates":
+            given = objects.captions[row]
+            return given or tuple(fill(template, objects.names[row]) for template in TEMPLATES)
+        return (fill(_PHOTO, objects.names[row]),)
+
+    def draw(self, rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+        """(B,) one caption of each object, as rows of `texts`."""
+        counts = np.array([len(self._rows[row]) for row in rows])
+        chosen = rng.integers(counts)
+        return np.array([self._rows[row][c] for row, c in zip(rows, chosen, strict=True)])

@@ -1,0 +1,214 @@
+"""Pre-training on triplets of points, pictures and captions: the whole method of CG3D.
+
+A frozen vision-language model teaches. The 3D encoder learns to be where the teacher puts the
+pictures and the captions of an object (eq. 7), and visual prompts learn to bring the teacher's
+view of rendered pictures nearer to its words (eq. 9). The two take turns (section 4.2), and every
+step computes only what it needs: no points when it is the prompts' turn, no gradients in the
+teacher when it is the encoder's, and no texts at all, whose vectors are computed once.
+
+A run's folder holds what that of `pretrain` does, and `prompts.safetensors` beside the checkpoint.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import platform
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save as to_bytes
+from tqdm import tqdm
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_sdk.version import __version__
+from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, write_atomically
+from cg3d_training.data.clouds import OrderedClouds
+from cg3d_training.data.triplet_set import CaptionTable, TripletSet
+from cg3d_training.distributed import join_batch_norms, join_world, leave_world
+from cg3d_training.draws import EpochDraws
+from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
+from cg3d_training.losses import centred_rows, text_mean
+from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
+from cg3d_training.triplet_config import TripletConfig
+from cg3d_training.triplet_run import TripletRun, prompt_record
+from cg3d_training.triplet_steps import (
+    Lesson,
+    encoder_step_loss,
+    prompt_step_loss,
+    text_vectors,
+)
+
+PROMPTS = "prompts.safetensors"
+
+
+def pretrain_triplets(
+    config: TripletConfig, output: Path, resume: bool = False, device: str = "cpu"
+) -> Checkpoint:
+    """Train an encoder, and prompts for its teacher, and write both to `output`.
+
+    Deterministic by seed on one machine's CPU: every epoch draws its own randomness from the seed
+    and its number, so that a resumed run takes the very steps that an unbroken one would. Started
+    by torchrun, K processes share every batch and compute what one would compute of the whole
+    (stochastic depth, where the encoder has it, draws for itself in each).
+
+    Args:
+        config: the recipe.
+        output: folder of the run.
+        resume: go on where the folder's state left off.
+        device: for torch, such as "cpu" or "cuda"; several processes train on CPUs.
+
+    Raises:
+        TrainingError: the data, the teacher, the recipe or the state to resume from cannot be
+            used.
+    """
+    started = time.monotonic()
+    _check(config)
+    world = join_world()
+    if world.size > 1 and device != "cpu":
+        raise TrainingError("several processes train on CPUs so far; use --device cpu with them")
+    size = config.optimiser.batch_size
+    share, quiet = world.slice_of(size), not world.is_first
+    torch.manual_seed(config.seed)
+    teacher = load_teacher(config.teacher.kind, config.teacher.model, config.teacher.weights)
+    spec, encoder = _encoder(config, teacher)
+    prompts = None
+    if config.prompts.tokens:
+        prompts = DeepPrompts.for_tower(
+            teacher.token_tower(), config.prompts.tokens, config.prompts.initialisation
+        ).to(device)
+    teacher, encoder = teacher.to(device), encoder.to(device)
+    join_batch_norms(encoder, world)
+
+    objects = TripletSet(Path(config.data.shards), encoder.points, quiet)
+    steps = len(objects) // size
+    if not steps:
+        raise TrainingError(
+            f"{config.data.shards}: {len(objects)} objects to train on, fewer than one batch of "
+            f"{size}"
+        )
+    run = TripletRun(spec, encoder, prompts, config, output, steps, world)
+    if resume:
+        run.load()
+    else:
+        run.start()
+
+    captions = CaptionTable(objects, config.data.captions)
+    vectors = text_vectors(teacher, captions.texts, torch.device(device), quiet)
+    mean = text_mean(vectors) if config.loss.centre else torch.zeros(teacher.embedding_dim)
+    clouds = OrderedClouds(objects, encoder.points, config.data.orders, config.seed, quiet)
+    fixed = None
+    if config.data.views == "fixed":
+        fixed = np.random.default_rng(config.seed).integers(objects.views)
+    temperature = config.loss.temperature or 1.0 / teacher.logit_scale
+    lesson = Lesson(
+        objects, clouds, captions, centred_rows(vectors, mean).to(device), fixed, teacher,
+        temperature, share, torch.device(device),
+    )  # fmt: skip
+    epochs = tqdm(
+        range(run.epoch, config.optimiser.epochs), desc="pretrain-triplets", unit="epoch",
+        initial=run.epoch, total=config.optimiser.epochs, disable=quiet,
+    )  # fmt: skip
+    for epoch in epochs:
+        entry = {"epoch": epoch} | _train_epoch(run, lesson, started)
+        entry |= {"lr": run.lr(), "seconds": run.seconds(started)}
+        if prompts is not None:
+            entry["lr_prompts"] = run.prompt_lr()
+        epochs.set_postfix({k: round(v, 4) for k, v in entry.items() if k != "epoch"})
+        run.finish_epoch(entry)
+
+    record = _record(config, objects, run.seconds(started)) | {
+        "processes": world.size, "captions": len(captions.texts)
+    }  # fmt: skip
+    checkpoint = Checkpoint(
+        spec, cpu_state(run.averaged()), mean, 1.0 / temperature, dataclasses.asdict(config), record
+    )
+    if world.is_first:
+        if prompts is not None:
+            data = to_bytes(cpu_state(prompts), prompt_record(config))
+            write_atomically(output / PROMPTS, data)
+        save_checkpoint(output / "checkpoint.safetensors", checkpoint)
+    leave_world()
+    return checkpoint
+
+
+def _check(config: TripletConfig) -> None:
+    """Refuse what cannot be meant, before anything is read."""
+    loss, prompts = config.loss, config.prompts
+    if not loss.images and not loss.texts:
+        raise TrainingError("loss.images and loss.texts are both off: nothing to learn from")
+    if prompts.tokens < 0:
+        raise TrainingError(f"prompts.tokens is {prompts.tokens}; 0 is for none")
+    if prompts.tokens and not loss.images:
+        raise TrainingError(
+            "prompts change the pictures' vectors alone, and loss.images is off: set "
+            "prompts.tokens to 0"
+        )
+    if loss.temperature is not None and loss.temperature <= 0:
+        raise TrainingError(
+            f"loss.temperature is {loss.temperature}; it should be above 0, or null for the "
+            "teacher's own"
+        )
+
+
+def _encoder(config: TripletConfig, teacher: Teacher) -> tuple[EncoderSpec, PointEncoder]:
+    # Seeded anew: the encoder's first weights should not depend on the teacher.
+    torch.manual_seed(config.seed)
+    base = encoder_spec(config.encoder)
+    spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
+    encoder = build_encoder(spec)
+    if encoder.embedding_dim != teacher.embedding_dim:
+        raise TrainingError(
+            f"the encoder's embeddings have {encoder.embedding_dim} numbers and the teacher's "
+            f"{teacher.embedding_dim}: set encoder_sizes.embedding_dim to {teacher.embedding_dim}"
+        )
+    return spec, encoder
+
+
+def _train_epoch(run: TripletRun, lesson: Lesson, started: float) -> dict[str, float]:
+    """Take the steps of an epoch.
+
+    Returns:
+        The mean loss of the encoder's steps and that of the prompts', where there were any.
+    """
+    config, size = run.config, run.config.optimiser.batch_size
+    draws = EpochDraws(config.seed, run.epoch, run.world)
+    order = draws.numpy.permutation(len(lesson.objects))
+    losses = run.continue_epoch(draws)
+    first = run.epoch * run.steps_per_epoch
+    turns: dict[str, list[float]] = {"loss": [], "loss_prompts": []}
+    run.encoder.train()
+    for step in range(len(losses), run.steps_per_epoch):
+        run.iteration = first + step
+        rows = order[step * size :][:size]
+        if run.is_prompts_turn():
+            loss = prompt_step_loss(run, lesson, rows, draws)
+            run.prompt_step(loss)
+        else:
+            loss = encoder_step_loss(run, lesson, rows, draws)
+            run.step(loss)
+        losses.append(loss.item())
+        if config.save_every and len(losses) % config.save_every == 0:
+            run.save_inside(losses, draws, run.seconds(started))
+    for step, value in enumerate(losses):
+        run.iteration = first + step
+        turns["loss_prompts" if run.is_prompts_turn() else "loss"].append(value)
+    run.iteration = first + run.steps_per_epoch
+    return {name: float(np.mean(values)) for name, values in turns.items() if values}
+
+
+def _record(config: TripletConfig, objects: TripletSet, seconds: float) -> dict[str, Any]:
+    return {
+        "cg3d_sdk": __version__,
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "seconds": round(seconds),
+        "epochs": config.optimiser.epochs,
+        "seed": config.seed,
+        "objects": len(objects),
+        "labels": len(set(objects.names)),
+        "licences": objects.licences,
+        "teacher": dataclasses.asdict(config.teacher),
+    }
