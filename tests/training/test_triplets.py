@@ -321,6 +321,29 @@ def test_pictures_for_the_teacher(shards: Path) -> None:
     np.testing.assert_array_equal(objects.points(3), sample.points[:, :3].astype(np.float32))
 
 
+def test_pictures_are_fixed_or_change(
+    config: TripletConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    images = TripletSet.images
+    seen: dict[int, set[int]] = {}
+
+    def noted(
+        self: TripletSet, rows: np.ndarray, views: np.ndarray, teacher: Teacher
+    ) -> torch.Tensor:
+        for row, view in zip(rows, views, strict=True):
+            seen.setdefault(int(row), set()).add(int(view))
+        return images(self, rows, views, teacher)
+
+    monkeypatch.setattr(TripletSet, "images", noted)
+    for kind in ("fixed", "random"):
+        seen.clear()
+        data = dataclasses.replace(config.data, views=kind)
+        pretrain_triplets(dataclasses.replace(config, data=data), tmp_path / kind)
+        assert len(seen) == 22
+        assert set.union(*seen.values()) == {0, 1}  # both pictures occur somewhere
+        assert all(len(views) == 1 for views in seen.values()) is (kind == "fixed")
+
+
 def test_pictures_of_another_size_are_resized_and_cut() -> None:
     """Against pillow, whose bilinear filter is the one that torch's antialiasing follows."""
     rng = np.random.default_rng(0)
