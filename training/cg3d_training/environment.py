@@ -29,6 +29,18 @@ def environment() -> dict[str, Any]:
     }
 
 
+def run_facts(seconds: float, epochs: int, seed: int) -> dict[str, Any]:
+    """What every checkpoint's record begins with: versions, machine, time, length and seed."""
+    return {
+        "cg3d_sdk": __version__,
+        "torch": str(torch.__version__),
+        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
+        "seconds": round(seconds),
+        "epochs": epochs,
+        "seed": seed,
+    }
+
+
 def _commit() -> str | None:
     """The commit of the checkout that this module lies in, "+" if files of it were changed."""
     folder = Path(__file__).resolve().parents[2]

@@ -8,7 +8,6 @@
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 from collections import Counter
 from dataclasses import dataclass
@@ -21,7 +20,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_sdk.version import __version__
 from cg3d_training.checkpoint import (
     Checkpoint,
     cpu_state,
@@ -42,6 +40,7 @@ from cg3d_training.data.names import NameMatcher
 from cg3d_training.distributed import gather_rows, join_batch_norms, join_world, leave_world
 from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
+from cg3d_training.environment import run_facts
 from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
 from cg3d_training.run import Run
 
@@ -192,13 +191,7 @@ def _top1(
 
 def _record(config: PretrainConfig, data: TrainingData, seconds: float) -> dict[str, Any]:
     objects = data.train.objects
-    return {
-        "cg3d_sdk": __version__,
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "seconds": round(seconds),
-        "epochs": config.optimiser.epochs,
-        "seed": config.seed,
+    return run_facts(seconds, config.optimiser.epochs, config.seed) | {
         "objects": len(objects),
         "labels": len({o.name_row for o in objects}),
         "sources": dict(Counter(o.source for o in objects).most_common()),

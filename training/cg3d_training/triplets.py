@@ -12,7 +12,6 @@ A run's folder holds what that of `pretrain` does, and `prompts.safetensors` bes
 from __future__ import annotations
 
 import dataclasses
-import platform
 import time
 from pathlib import Path
 from typing import Any
@@ -23,13 +22,13 @@ from safetensors.torch import save as to_bytes
 from tqdm import tqdm
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_sdk.version import __version__
 from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, write_atomically
 from cg3d_training.data.clouds import OrderedClouds
 from cg3d_training.data.triplet_set import CaptionTable, TripletSet
 from cg3d_training.distributed import join_batch_norms, join_world, leave_world
 from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
+from cg3d_training.environment import run_facts
 from cg3d_training.losses import centred_rows, text_mean
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
 from cg3d_training.triplet_config import TripletConfig
@@ -200,13 +199,7 @@ def _train_epoch(run: TripletRun, lesson: Lesson, started: float) -> dict[str, f
 
 
 def _record(config: TripletConfig, objects: TripletSet, seconds: float) -> dict[str, Any]:
-    return {
-        "cg3d_sdk": __version__,
-        "torch": torch.__version__,
-        "machine": f"{platform.machine()}, {torch.get_num_threads()} threads",
-        "seconds": round(seconds),
-        "epochs": config.optimiser.epochs,
-        "seed": config.seed,
+    return run_facts(seconds, config.optimiser.epochs, config.seed) | {
         "objects": len(objects),
         "labels": len(set(objects.names)),
         "licences": objects.licences,

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from typing import Any
-
 import click
 
-from cg3d_runtime.errors import Cg3dError
+from cg3d_sdk.cli.verbs import LazyVerbs
 from cg3d_sdk.version import __version__
 
 #: verb -> module and command.
@@ -24,25 +21,7 @@ _VERBS = {
 }
 
 
-class _Verbs(click.Group):
-    def list_commands(self, ctx: click.Context) -> list[str]:
-        return list(_VERBS)
-
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in _VERBS:
-            return None
-        module, command = _VERBS[cmd_name]
-        found: click.Command = getattr(importlib.import_module(module), command)
-        return found
-
-    def invoke(self, ctx: click.Context) -> Any:
-        try:
-            return super().invoke(ctx)
-        except Cg3dError as error:
-            raise click.ClickException(str(error)) from error
-
-
-@click.command(cls=_Verbs)
+@click.group(cls=LazyVerbs, verbs=_VERBS, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="cg3d-train")
 def main() -> None:
     """Train point cloud encoders into CLIP's text space.

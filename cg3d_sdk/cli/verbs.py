@@ -1,0 +1,42 @@
+"""A group of verbs for click: each lies in a module of its own, imported when it is asked for."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+from cg3d_runtime.errors import Cg3dError
+
+
+class LazyVerbs(click.Group):
+    """Verbs by name; a `Cg3dError` of theirs becomes one line and exit status 1.
+
+    Args:
+        verbs: verb -> the module that holds it and the name of its command there.
+    """
+
+    def __init__(self, *args: Any, verbs: Mapping[str, tuple[str, str]], **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._verbs = dict(verbs)
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """The verbs, in the order that they were given."""
+        return list(self._verbs)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """A verb's command, or None for what is no verb."""
+        if cmd_name not in self._verbs:
+            return None
+        module, command = self._verbs[cmd_name]
+        found: click.Command = getattr(importlib.import_module(module), command)
+        return found
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the verb."""
+        try:
+            return super().invoke(ctx)
+        except Cg3dError as error:
+            raise click.ClickException(str(error)) from error
