@@ -57,7 +57,8 @@ def join_world() -> World:
     if "WORLD_SIZE" not in os.environ:
         return ALONE
     if not dist.is_initialized():
-        dist.init_process_group("nccl" if torch.cuda.is_available() else "gloo")
+        # Several processes train on CPUs so far, also where there is a GPU, which nccl wants.
+        dist.init_process_group("gloo")
     return World(dist.get_rank(), dist.get_world_size())
 
 

@@ -172,6 +172,11 @@ class Run(Generic[C]):
             TrainingError: there is no state, it belongs to another recipe, or it stands within an
                 epoch of another number of processes.
         """
+        if not (self.output / _STATE).is_file():
+            raise TrainingError(
+                f"{self.output / _STATE}: no such file, so there is no run to go on with; start "
+                "one without --resume"
+            )
         tensors, metadata = read_tensors(self.output / _STATE)
         if metadata.get("config") != self._config_json():
             raise TrainingError(

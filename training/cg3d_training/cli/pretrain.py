@@ -6,16 +6,11 @@ from pathlib import Path
 
 import click
 
+from cg3d_training.cli.options import training_options, use_threads
+
 
 @click.command("pretrain")
-@click.option("--config", required=True, metavar="RECIPE", help="A YAML file or a recipe's name.")
-@click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the run: config, log, state and checkpoint.",
-)  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
-@click.option("--resume", is_flag=True, help="Go on where the folder's state left off.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
+@training_options("Folder of the run: config, log, state and checkpoint.")
 def pretrain_command(
     config: str, output: Path, overrides: tuple[str, ...], resume: bool, threads: int | None
 ) -> None:
@@ -28,13 +23,10 @@ def pretrain_command(
         --set data.validation=0.15
       cg3d-train pretrain --config household-small -o runs/small --resume
     """
-    import torch
-
     from cg3d_training.config import PretrainConfig, load_config
     from cg3d_training.pretrain import pretrain
 
-    if threads:
-        torch.set_num_threads(threads)
+    use_threads(threads)
     checkpoint = pretrain(load_config(PretrainConfig, config, overrides), output, resume)
     click.echo(
         f"{output / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "

@@ -6,20 +6,17 @@ from pathlib import Path
 
 import click
 
+from cg3d_training.cli.options import (
+    chosen_device,
+    device_option,
+    training_options,
+    use_threads,
+)
+
 
 @click.command("pretrain-triplets")
-@click.option("--config", required=True, metavar="RECIPE", help="A YAML file or a recipe's name.")
-@click.option(
-    "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path),
-    help="Folder of the run: config, log, state, checkpoint and prompts.",
-)  # fmt: skip
-@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe.")
-@click.option("--resume", is_flag=True, help="Go on where the folder's state left off.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
-@click.option(
-    "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]),
-    help="auto: a GPU if there is one.",
-)  # fmt: skip
+@training_options("Folder of the run: config, log, state, checkpoint and prompts.")
+@device_option
 def pretrain_triplets_command(
     config: str, output: Path, overrides: tuple[str, ...], resume: bool,
     threads: int | None, device: str,
@@ -33,21 +30,13 @@ def pretrain_triplets_command(
       cg3d-train pretrain-triplets --config paper-point-transformer -o runs/paper \\
         --set data.shards=shards --set teacher.weights=slip_base_100ep.pt
     """
-    import torch
-
-    from cg3d_runtime.errors import TrainingError
     from cg3d_training.config import load_config
     from cg3d_training.triplet_config import TripletConfig
     from cg3d_training.triplets import pretrain_triplets
 
-    if threads:
-        torch.set_num_threads(threads)
-    if device == "cuda" and not torch.cuda.is_available():
-        raise TrainingError("torch sees no GPU here; use --device cpu")
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    use_threads(threads)
     recipe = load_config(TripletConfig, config, overrides)
-    checkpoint = pretrain_triplets(recipe, output, resume, device)
+    checkpoint = pretrain_triplets(recipe, output, resume, chosen_device(device))
     click.echo(
         f"{output / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects of {checkpoint.record['labels']} names, "
