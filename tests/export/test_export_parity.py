@@ -103,7 +103,6 @@ def test_below_the_bar(precision: str, mean: float, top1: float) -> None:
     assert ("--precision fp32" in str(caught.value)) == (precision == "fp16")
 
 
-@pytest.mark.shared
 def test_the_small_encoder_on_household_test_clouds(shared: Path) -> None:
     torch.manual_seed(0)
     encoder = create_encoder("point_transformer_small").eval()
