@@ -16,7 +16,7 @@ import torch
 from safetensors.torch import load_file
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.distributed import World
+from cg3d_training.runs.distributed import World
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""}
 

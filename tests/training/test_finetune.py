@@ -17,7 +17,6 @@ from torch import Tensor
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
-from cg3d_training.classification import class_report, class_table, confusion_table
 from cg3d_training.cli.main import main
 from cg3d_training.config import FinetuneConfig, LabelledConfig, OptimiserConfig, VotingConfig
 from cg3d_training.data.augment import Augmentation
@@ -25,9 +24,10 @@ from cg3d_training.data.candidates import Candidates
 from cg3d_training.data.shares import every_nth, stratified
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.encoders.classifier import classifier_spec, load_body
-from cg3d_training.finetune import finetune
-from cg3d_training.run import Run, learning_rate
-from cg3d_training.voting import plain_logits, voted_logits
+from cg3d_training.finetuning.classification import class_report, class_table, confusion_table
+from cg3d_training.finetuning.finetune import finetune
+from cg3d_training.finetuning.voting import plain_logits, voted_logits
+from cg3d_training.runs.run import Run, learning_rate
 
 TINY = {
     "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,

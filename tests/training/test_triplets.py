@@ -20,7 +20,6 @@ from safetensors.torch import load_file
 from small_clip import DIM, LAYERS, TEXT, VIT, WIDTH
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_training import triplets
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.cli.main import main
 from cg3d_training.config import OptimiserConfig, list_recipes, load_config
@@ -37,19 +36,20 @@ from cg3d_training.losses import (
     prompt_loss,
 )
 from cg3d_training.prepare import prepare
-from cg3d_training.run import Run
+from cg3d_training.runs.run import Run
 from cg3d_training.shapes import build
 from cg3d_training.shapes.mesh import join
 from cg3d_training.teachers import Teacher, load_prompts, load_teacher
-from cg3d_training.triplet_config import (
+from cg3d_training.triplets import pretrain as triplets
+from cg3d_training.triplets.config import (
     PromptConfig,
     TeacherConfig,
     TripletConfig,
     TripletDataConfig,
     TripletLossConfig,
 )
-from cg3d_training.triplet_run import TripletRun
-from cg3d_training.triplets import pretrain_triplets
+from cg3d_training.triplets.pretrain import pretrain_triplets
+from cg3d_training.triplets.run import TripletRun
 
 TINY = {
     "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,

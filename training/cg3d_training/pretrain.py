@@ -37,12 +37,12 @@ from cg3d_training.data.household import (
     positives,
 )
 from cg3d_training.data.names import NameMatcher
-from cg3d_training.distributed import gather_rows, join_batch_norms, join_world, leave_world
-from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
-from cg3d_training.environment import run_facts
 from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
-from cg3d_training.run import Run
+from cg3d_training.runs.distributed import gather_rows, join_batch_norms, join_world, leave_world
+from cg3d_training.runs.draws import EpochDraws
+from cg3d_training.runs.environment import run_facts
+from cg3d_training.runs.run import Run
 
 
 @dataclass(frozen=True)

@@ -38,8 +38,8 @@ def finetune_command(
     import dataclasses
 
     from cg3d_training.config import FinetuneConfig, load_config
-    from cg3d_training.finetune import finetune
-    from cg3d_training.finetune_report import seed_table
+    from cg3d_training.finetuning.finetune import finetune
+    from cg3d_training.finetuning.report import seed_table
 
     use_threads(threads)
     recipe = load_config(FinetuneConfig, config, overrides)

@@ -31,8 +31,8 @@ def pretrain_triplets_command(
         --set data.shards=shards --set teacher.weights=slip_base_100ep.pt
     """
     from cg3d_training.config import load_config
-    from cg3d_training.triplet_config import TripletConfig
-    from cg3d_training.triplets import pretrain_triplets
+    from cg3d_training.triplets.config import TripletConfig
+    from cg3d_training.triplets.pretrain import pretrain_triplets
 
     use_threads(threads)
     recipe = load_config(TripletConfig, config, overrides)

@@ -43,7 +43,7 @@ def run_facts(seconds: float, epochs: int, seed: int) -> dict[str, Any]:
 
 def _commit() -> str | None:
     """The commit of the checkout that this module lies in, "+" if files of it were changed."""
-    folder = Path(__file__).resolve().parents[2]
+    folder = Path(__file__).resolve().parents[3]
     if not (folder / ".git").exists():
         return None  # installed from a wheel
     try:

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from cg3d_training.distributed import World, gather_states
+from cg3d_training.runs.distributed import World, gather_states
 
 
 class EpochDraws:

@@ -17,11 +17,11 @@ from torch.nn import Parameter
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
 from cg3d_training.config import FinetuneConfig, OptimiserConfig, PretrainConfig
-from cg3d_training.distributed import ALONE, World, sum_gradients
-from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
-from cg3d_training.environment import environment
-from cg3d_training.triplet_config import TripletConfig
+from cg3d_training.runs.distributed import ALONE, World, sum_gradients
+from cg3d_training.runs.draws import EpochDraws
+from cg3d_training.runs.environment import environment
+from cg3d_training.triplets.config import TripletConfig
 
 _STATE, _LOG = "state.safetensors", "log.jsonl"
 

@@ -13,8 +13,6 @@ from tqdm import tqdm
 from cg3d_training.data.augment import augment
 from cg3d_training.data.clouds import OrderedClouds
 from cg3d_training.data.triplet_set import CaptionTable, TripletSet
-from cg3d_training.distributed import gather_rows
-from cg3d_training.draws import EpochDraws
 from cg3d_training.losses import (
     class_positives,
     diagonal_positives,
@@ -22,8 +20,10 @@ from cg3d_training.losses import (
     prompt_loss,
     unit_rows,
 )
+from cg3d_training.runs.distributed import gather_rows
+from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.teachers import Teacher
-from cg3d_training.triplet_run import TripletRun
+from cg3d_training.triplets.run import TripletRun
 
 _POSITIVES = {"class": class_positives, "diagonal": diagonal_positives}
 _TEXTS_AT_ONCE = 64

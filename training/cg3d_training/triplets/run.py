@@ -10,11 +10,11 @@ from torch import Tensor
 
 from cg3d_training.checkpoint import cpu_state
 from cg3d_training.config import OptimiserConfig
-from cg3d_training.distributed import ALONE, World, sum_gradients
 from cg3d_training.encoders import EncoderSpec, PointEncoder
-from cg3d_training.run import Run, learning_rate, tensors_below
+from cg3d_training.runs.distributed import ALONE, World, sum_gradients
+from cg3d_training.runs.run import Run, learning_rate, tensors_below
 from cg3d_training.teachers import DeepPrompts
-from cg3d_training.triplet_config import TripletConfig
+from cg3d_training.triplets.config import TripletConfig
 
 
 class TripletRun(Run[TripletConfig]):

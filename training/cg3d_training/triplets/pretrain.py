@@ -25,15 +25,15 @@ from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, write_atomically
 from cg3d_training.data.clouds import OrderedClouds
 from cg3d_training.data.triplet_set import CaptionTable, TripletSet
-from cg3d_training.distributed import join_batch_norms, join_world, leave_world
-from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
-from cg3d_training.environment import run_facts
 from cg3d_training.losses import centred_rows, text_mean
+from cg3d_training.runs.distributed import join_batch_norms, join_world, leave_world
+from cg3d_training.runs.draws import EpochDraws
+from cg3d_training.runs.environment import run_facts
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
-from cg3d_training.triplet_config import TripletConfig
-from cg3d_training.triplet_run import TripletRun, prompt_record
-from cg3d_training.triplet_steps import (
+from cg3d_training.triplets.config import TripletConfig
+from cg3d_training.triplets.run import TripletRun, prompt_record
+from cg3d_training.triplets.steps import (
     Lesson,
     encoder_step_loss,
     prompt_step_loss,

@@ -32,19 +32,19 @@ from cg3d_training.checkpoint import (
     save_checkpoint,
     write_atomically,
 )
-from cg3d_training.classification import ClassReport, class_report
 from cg3d_training.config import FinetuneConfig
 from cg3d_training.data.augment import augment
 from cg3d_training.data.candidates import Candidates
 from cg3d_training.data.labelled import load_labelled
 from cg3d_training.data.shares import every_nth, stratified
-from cg3d_training.draws import EpochDraws
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.encoders.classifier import classifier_spec, load_body
-from cg3d_training.environment import environment
-from cg3d_training.finetune_report import FinetuneResult, SeedResult, ValidationBest, as_markdown
-from cg3d_training.run import Run
-from cg3d_training.voting import plain_logits, voted_logits
+from cg3d_training.finetuning.classification import ClassReport, class_report
+from cg3d_training.finetuning.report import FinetuneResult, SeedResult, ValidationBest, as_markdown
+from cg3d_training.finetuning.voting import plain_logits, voted_logits
+from cg3d_training.runs.draws import EpochDraws
+from cg3d_training.runs.environment import environment
+from cg3d_training.runs.run import Run
 
 #: Streams of chance of a seed, beside those of its epochs.
 _SHARE, _VALIDATION, _VOTES = 1, 2, 3

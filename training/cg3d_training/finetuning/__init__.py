@@ -1,0 +1,1 @@
+"""Fine-tuning for classification, and what is reported of it."""

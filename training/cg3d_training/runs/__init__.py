@@ -1,0 +1,1 @@
+"""What every training run shares: its files, its randomness, its processes."""
