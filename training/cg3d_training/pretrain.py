@@ -10,6 +10,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,6 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import (
@@ -42,6 +42,7 @@ from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit
 from cg3d_training.runs.distributed import gather_rows, join_batch_norms, join_world, leave_world
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
+from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.runs.run import Run
 
 
@@ -89,7 +90,9 @@ def training_data(config: PretrainConfig) -> TrainingData:
     return data
 
 
-def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Checkpoint:
+def pretrain(
+    config: PretrainConfig, output: Path, resume: bool = False, log: Sequence[str] = ()
+) -> Checkpoint:
     """Train an encoder and write its checkpoint to `output`.
 
     Deterministic by seed on one machine: every epoch draws its own randomness from the seed and
@@ -97,10 +100,18 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     torchrun, K processes share every batch and compute what one would compute of the whole
     (stochastic depth, where the encoder has it, draws for itself in each).
 
+    Args:
+        config: the recipe.
+        output: folder of the run.
+        resume: go on where the folder's state left off.
+        log: where the numbers go beside `log.jsonl`, see `cg3d_training.runs.loggers`.
+
     Raises:
         TrainingError: the data, the recipe or the state to resume from cannot be used.
+        DependencyError: a logger's package is not installed.
     """
     started = time.monotonic()
+    check_loggers(log)
     world = join_world()
     share = world.slice_of(config.optimiser.batch_size)
     data = training_data(config)
@@ -109,7 +120,8 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     encoder = build_encoder(spec)
     join_batch_norms(encoder, world)
-    run = Run(spec, encoder, config, output, len(data.train) // config.optimiser.batch_size, world)
+    steps = len(data.train) // config.optimiser.batch_size
+    run = Run(spec, encoder, config, output, steps, world, log)
     if resume:
         run.load()
     else:
@@ -122,17 +134,13 @@ def pretrain(config: PretrainConfig, output: Path, resume: bool = False) -> Chec
     quiet = not world.is_first
     clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed, quiet)
     check = OrderedClouds(data.validation, encoder.points, 1, config.seed, quiet)
-    epochs = tqdm(
-        range(run.epoch, config.optimiser.epochs), desc="pretrain", unit="epoch",
-        initial=run.epoch, total=config.optimiser.epochs, disable=quiet,
-    )  # fmt: skip
-    for epoch in epochs:
+    for epoch in range(run.epoch, config.optimiser.epochs):
         loss = _train_epoch(run, clouds, labels, anchors, share, started)
         entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
         if len(data.validation):
             entry["validation"] = _top1(run.averaged(), check, data.validation, anchors)
-        epochs.set_postfix({k: round(v, 4) for k, v in entry.items() if k != "epoch"})
         run.finish_epoch(entry)
+    run.close()
 
     record = _record(config, data, run.seconds(started)) | {"processes": world.size}
     checkpoint = Checkpoint(
@@ -162,7 +170,9 @@ def _train_epoch(
         rows = order[step * size :][:size]
         # Every process draws for the whole batch, so that its share does not depend on their
         # number.
-        points = augment(clouds.batch(rows, draws.numpy), config.augmentation, draws.torch)[share]
+        with run.meter.data():
+            whole = augment(clouds.batch(rows, draws.numpy), config.augmentation, draws.torch)
+        points = whole[share]
         with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
             embedding = run.encoder.embed_ordered(points)
         embedding = gather_rows(unit_rows(embedding), run.world)
@@ -173,6 +183,7 @@ def _train_epoch(
         loss = contrastive_loss(embedding, texts, targets, config.loss.temperature)
         run.step(loss)
         losses.append(loss.item())
+        run.took_step(losses[-1])
         if config.save_every and len(losses) % config.save_every == 0:
             run.save_inside(losses, draws, run.seconds(started))
     return float(np.mean(losses))

@@ -24,7 +24,7 @@ from cg3d_training.cli.options import (
 @device_option
 def finetune_command(
     config: str, output: Path, start: str | None, overrides: tuple[str, ...], resume: bool,
-    threads: int | None, device: str,
+    log: tuple[str, ...], threads: int | None, device: str,
 ) -> None:  # fmt: skip
     """Train a point cloud classifier from CG3D weights or from scratch, and test it.
 
@@ -45,6 +45,6 @@ def finetune_command(
     recipe = load_config(FinetuneConfig, config, overrides)
     if start:
         recipe = dataclasses.replace(recipe, start=start)
-    result = finetune(recipe, output, resume, chosen_device(device))
+    result = finetune(recipe, output, resume, chosen_device(device), log)
     click.echo(seed_table(result))
     click.echo(f"{output / 'report.md'}: by class, and the confusion matrix")

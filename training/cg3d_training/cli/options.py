@@ -12,7 +12,7 @@ Command = Callable[..., Any]
 
 
 def training_options(folder: str) -> Callable[[Command], Command]:
-    """--config, --output, --set, --resume and --threads.
+    """--config, --output, --set, --resume, --log and --threads.
 
     Args:
         folder: what the output folder will hold, for its help.
@@ -29,6 +29,10 @@ def training_options(folder: str) -> Callable[[Command], Command]:
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe."
         ),
         click.option("--resume", is_flag=True, help="Go on where the folder's state left off."),
+        click.option(
+            "--log", multiple=True, type=click.Choice(["tensorboard", "wandb"]),
+            help="Log there too; log.jsonl is always written. May be given twice.",
+        ),
         click.option(
             "--threads", type=click.IntRange(1), help="CPU threads; default: all cores."
         ),

@@ -12,8 +12,9 @@ from cg3d_training.cli.options import training_options, use_threads
 @click.command("pretrain")
 @training_options("Folder of the run: config, log, state and checkpoint.")
 def pretrain_command(
-    config: str, output: Path, overrides: tuple[str, ...], resume: bool, threads: int | None
-) -> None:
+    config: str, output: Path, overrides: tuple[str, ...], resume: bool, log: tuple[str, ...],
+    threads: int | None,
+) -> None:  # fmt: skip
     """Train a 3D encoder against frozen CLIP text vectors (paper, eq. 5).
 
     \b
@@ -27,7 +28,7 @@ def pretrain_command(
     from cg3d_training.pretrain import pretrain
 
     use_threads(threads)
-    checkpoint = pretrain(load_config(PretrainConfig, config, overrides), output, resume)
+    checkpoint = pretrain(load_config(PretrainConfig, config, overrides), output, resume, log)
     click.echo(
         f"{output / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects, {checkpoint.record['epochs']} epochs, "

@@ -19,7 +19,7 @@ from cg3d_training.cli.options import (
 @device_option
 def pretrain_triplets_command(
     config: str, output: Path, overrides: tuple[str, ...], resume: bool,
-    threads: int | None, device: str,
+    log: tuple[str, ...], threads: int | None, device: str,
 ) -> None:  # fmt: skip
     """Train a 3D encoder on points, pictures and captions, with a teacher (paper, eq. 4 to 9).
 
@@ -36,7 +36,7 @@ def pretrain_triplets_command(
 
     use_threads(threads)
     recipe = load_config(TripletConfig, config, overrides)
-    checkpoint = pretrain_triplets(recipe, output, resume, chosen_device(device))
+    checkpoint = pretrain_triplets(recipe, output, resume, chosen_device(device), log)
     click.echo(
         f"{output / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects of {checkpoint.record['labels']} names, "

@@ -13,6 +13,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
-from tqdm import tqdm
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import (
@@ -44,6 +44,7 @@ from cg3d_training.finetuning.report import FinetuneResult, SeedResult, Validati
 from cg3d_training.finetuning.voting import plain_logits, voted_logits
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import environment
+from cg3d_training.runs.loggers import LOG, check_loggers
 from cg3d_training.runs.run import Run
 
 #: Streams of chance of a seed, beside those of its epochs.
@@ -71,8 +72,9 @@ class _Data:
 
 
 def finetune(
-    config: FinetuneConfig, output: Path, resume: bool = False, device: str = "cpu"
-) -> FinetuneResult:
+    config: FinetuneConfig, output: Path, resume: bool = False, device: str = "cpu",
+    log: Sequence[str] = (),
+) -> FinetuneResult:  # fmt: skip
     """Train a classifier for every seed, test each, and write all of it to `output`.
 
     Deterministic by seed on a CPU, and a resumed run takes the very steps that an unbroken one
@@ -83,12 +85,15 @@ def finetune(
         output: folder for the runs and results.
         resume: go on with a folder's unfinished runs; finished ones are only tested again.
         device: for torch, such as "cpu" or "cuda".
+        log: where the numbers go beside `log.jsonl`, see `cg3d_training.runs.loggers`.
 
     Raises:
         TrainingError: the data, the recipe, the checkpoint or the state to resume from cannot be
             used.
+        DependencyError: a logger's package is not installed.
     """
     _check(config)
+    check_loggers(log)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainingError("fine-tuning runs in one process; start it without torchrun")
     held = any(output.glob("seed-*/state.safetensors"))
@@ -105,7 +110,8 @@ def finetune(
     results = []
     for seed in config.seeds:
         own = dataclasses.replace(config, seeds=(seed,))
-        results.append(_one_seed(own, spec, start, data, output / f"seed-{seed}", resume, device))
+        folder = output / f"seed-{seed}"
+        results.append(_one_seed(own, spec, start, data, folder, resume, device, log))
     result = FinetuneResult(data.classes, tuple(results))
     write_atomically(output / "results.json", json.dumps(result.as_dict(config)).encode())
     write_atomically(output / "report.md", as_markdown(result, config).encode())
@@ -114,7 +120,7 @@ def finetune(
 
 def _one_seed(
     config: FinetuneConfig, base: EncoderSpec, start: _Start | None, data: _Data, folder: Path,
-    resume: bool, device: str,
+    resume: bool, device: str, log: Sequence[str],
 ) -> SeedResult:  # fmt: skip
     started = time.monotonic()
     (seed,) = config.seeds
@@ -124,9 +130,10 @@ def _one_seed(
     network = build_encoder(spec)
     if start:
         load_body(network, spec, start.encoder, start.spec)
+    size = config.optimiser.batch_size
     run = Run(
-        spec, network.to(device), config, folder,
-        max(1, len(rows) // config.optimiser.batch_size),
+        spec, network.to(device), config, folder, max(1, len(rows) // size), log=log,
+        clouds=min(size, len(rows)),
     )  # fmt: skip
     if resume and (folder / "state.safetensors").exists():
         run.load()
@@ -139,20 +146,16 @@ def _one_seed(
         "classes": list(data.classes),
         "start": start and start.about,
     }  # fmt: skip
-    epochs = tqdm(
-        range(run.epoch, config.optimiser.epochs), f"seed {seed}", unit="epoch",
-        initial=run.epoch, total=config.optimiser.epochs,
-    )  # fmt: skip
     best = _best_so_far(folder)
-    for epoch in epochs:
+    for epoch in range(run.epoch, config.optimiser.epochs):
         entry = _train_epoch(run, data, rows, epoch) | {"seconds": run.seconds(started)}
         if len(held_out):
             entry["validation"] = _validate(run.averaged(), data, held_out)
             if best is None or entry["validation"] > best[1]:
                 best = (epoch, entry["validation"])
                 _save(folder / "best.safetensors", run, record | {"epoch": epoch})
-        epochs.set_postfix({k: round(v, 4) for k, v in entry.items() if k != "epoch"})
         run.finish_epoch(entry)
+    run.close()
 
     _save(folder / "checkpoint.safetensors", run, record | {"seconds": run.seconds(started)})
     network = run.averaged()
@@ -165,16 +168,16 @@ def _train_epoch(
     run: Run[FinetuneConfig], data: _Data, rows: NDArray[np.int64], epoch: int
 ) -> dict[str, Any]:
     config, size = run.config, run.config.optimiser.batch_size
-    began = time.monotonic()
     draws = EpochDraws(config.seeds[0], epoch, run.world)
     device = next(run.encoder.parameters()).device
     run.encoder.train()
     order = draws.numpy.permutation(rows)
-    losses, right = [], []
+    losses, right = run.continue_epoch(draws), []
     for step in range(run.steps_per_epoch):
         batch = order[step * size :][:size]
-        clouds = data.clouds.draw(batch, draws.numpy)
-        points = augment(clouds, config.augmentation, draws.torch)
+        with run.meter.data():
+            clouds = data.clouds.draw(batch, draws.numpy)
+            points = augment(clouds, config.augmentation, draws.torch)
         labels = torch.from_numpy(data.labels[batch]).to(device)
         with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
             logits = run.encoder(points.to(device))
@@ -183,11 +186,11 @@ def _train_epoch(
         )
         run.step(loss)
         losses.append(loss.item())
+        run.took_step(losses[-1])
         right.append(_share_right(logits, labels))
-    seen = run.steps_per_epoch * min(size, len(rows))
     return {
         "epoch": epoch, "loss": float(np.mean(losses)), "accuracy": float(np.mean(right)),
-        "lr": run.lr(), "clouds_per_second": seen / (time.monotonic() - began),
+        "lr": run.lr(),
     }  # fmt: skip
 
 
@@ -224,7 +227,7 @@ def _test_best(
 
 def _best_so_far(folder: Path) -> tuple[int, float] | None:
     """Epoch and accuracy of the best validation in the log; the first of equals."""
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
     entries = [e for e in map(json.loads, lines) if "validation" in e]
     best = max(entries, key=lambda e: float(e["validation"]), default=None)
     return best and (best["epoch"], best["validation"])

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import math
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
@@ -21,9 +22,11 @@ from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.runs.distributed import ALONE, World, sum_gradients
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import environment
+from cg3d_training.runs.loggers import LOG, Logger, open_loggers
+from cg3d_training.runs.meter import Meter
 from cg3d_training.triplets.config import TripletConfig
 
-_STATE, _LOG = "state.safetensors", "log.jsonl"
+STATE = "state.safetensors"
 
 C = TypeVar("C", bound=PretrainConfig | FinetuneConfig | TripletConfig)
 
@@ -38,6 +41,11 @@ class Run(Generic[C]):
         output: folder of the run.
         steps_per_epoch: batches in an epoch.
         world: the processes that train it; the first one writes the files.
+        log: where its numbers go beside `log.jsonl`, see `loggers.LOGGERS`.
+        clouds: in a step, where that is not the recipe's batch.
+
+    Attributes:
+        meter: the progress bar; steps say to it when they wait for data.
     """
 
     def __init__(
@@ -48,6 +56,8 @@ class Run(Generic[C]):
         output: Path,
         steps_per_epoch: int,
         world: World = ALONE,
+        log: Sequence[str] = (),
+        clouds: int | None = None,
     ) -> None:
         self.spec, self.encoder, self.config, self.output = spec, encoder, config, output
         self.steps_per_epoch, self.world = steps_per_epoch, world
@@ -60,6 +70,11 @@ class Run(Generic[C]):
         self._steps = 0
         self._average = {k: v.detach().clone() for k, v in encoder.state_dict().items()}
         self._inside: tuple[list[float], dict[str, Any], dict[str, Tensor]] | None = None
+        its = config.optimiser
+        self.meter = Meter(
+            output.name, its.epochs, steps_per_epoch, clouds or its.batch_size, not world.is_first
+        )
+        self._log_names, self._loggers = log, tuple[Logger, ...]()
 
     def step(self, loss: Tensor) -> None:
         """One update of the weights and of their running mean."""
@@ -98,9 +113,10 @@ class Run(Generic[C]):
 
         The log comes first: `load` drops what it says of epochs that the state does not hold.
         """
-        if self.world.is_first:
-            with (self.output / _LOG).open("a", encoding="utf-8") as log:
-                log.write(json.dumps(entry) + "\n")
+        entry = entry | self.meter.epoch_facts()
+        self.meter.note({k: v for k, v in entry.items() if k.startswith("validation")})
+        for logger in self._loggers:
+            logger.epoch(self.meter.steps_taken, entry)
         self.epoch = entry["epoch"] + 1
         self._save({"epoch": self.epoch, "seconds": entry["seconds"]}, {})
 
@@ -119,12 +135,19 @@ class Run(Generic[C]):
         Returns:
             The losses of the steps that were taken; empty at the start of an epoch.
         """
-        if self._inside is None:
-            return []
-        losses, plain, tensors = self._inside
-        self._inside = None
-        draws.restore(plain, tensors)
+        losses: list[float] = []
+        if self._inside is not None:
+            losses, plain, tensors = self._inside
+            self._inside = None
+            draws.restore(plain, tensors)
+        self.meter.begin(self.epoch, len(losses))
         return losses
+
+    def took_step(self, loss: float, name: str = "loss") -> None:
+        """Show and log a step, after its update."""
+        self.meter.tick(loss, name)
+        for logger in self._loggers:
+            logger.step(self.meter.steps_taken, {name: loss, "lr": self.lr()})
 
     def _save(self, about: dict[str, Any], more: dict[str, Tensor]) -> None:
         if not self.world.is_first:
@@ -139,7 +162,7 @@ class Run(Generic[C]):
             "state": json.dumps(about | {"steps": self._steps}), "config": self._config_json()
         }  # fmt: skip
         tensors |= self.further_state()
-        write_atomically(self.output / _STATE, to_bytes(tensors | more, metadata))
+        write_atomically(self.output / STATE, to_bytes(tensors | more, metadata))
 
     def further_state(self) -> dict[str, Tensor]:
         """What a kind of run trains beside the encoder, for the state."""
@@ -154,7 +177,7 @@ class Run(Generic[C]):
         Raises:
             TrainingError: it does.
         """
-        if (self.output / _STATE).exists():
+        if (self.output / STATE).exists():
             raise TrainingError(
                 f"{self.output} holds a run already: go on with --resume, or choose another folder"
             )
@@ -163,7 +186,8 @@ class Run(Generic[C]):
         write_atomically(self.output / "config.json", self._config_json().encode())
         about = json.dumps(environment(), indent=1)
         write_atomically(self.output / "environment.json", about.encode())
-        write_atomically(self.output / _LOG, b"")
+        write_atomically(self.output / LOG, b"")
+        self._open_loggers()
 
     def load(self) -> None:
         """Go on where the state left off.
@@ -172,12 +196,12 @@ class Run(Generic[C]):
             TrainingError: there is no state, it belongs to another recipe, or it stands within an
                 epoch of another number of processes.
         """
-        if not (self.output / _STATE).is_file():
+        if not (self.output / STATE).is_file():
             raise TrainingError(
-                f"{self.output / _STATE}: no such file, so there is no run to go on with; start "
+                f"{self.output / STATE}: no such file, so there is no run to go on with; start "
                 "one without --resume"
             )
-        tensors, metadata = read_tensors(self.output / _STATE)
+        tensors, metadata = read_tensors(self.output / STATE)
         if metadata.get("config") != self._config_json():
             raise TrainingError(
                 f"{self.output} was trained with another recipe; resume with the same one "
@@ -205,8 +229,19 @@ class Run(Generic[C]):
             self._inside = inside["losses"], inside["draws"], tensors_below(tensors, "draws.")
         if not self.world.is_first:
             return
-        lines = (self.output / _LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
-        write_atomically(self.output / _LOG, "".join(line + "\n" for line in lines).encode())
+        lines = (self.output / LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
+        write_atomically(self.output / LOG, "".join(line + "\n" for line in lines).encode())
+        self._open_loggers(len(self._inside[0]) if self._inside else 0)
+
+    def close(self) -> None:
+        """End the bar and the logs."""
+        self.meter.close()
+        for logger in self._loggers:
+            logger.close()
+
+    def _open_loggers(self, done: int = 0) -> None:
+        steps = self.epoch * self.steps_per_epoch + done
+        self._loggers = open_loggers(self._log_names, self.output, steps, self.config)
 
     def _config_json(self) -> str:
         return json.dumps(dataclasses.asdict(self.config), indent=1, sort_keys=True)

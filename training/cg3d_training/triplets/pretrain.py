@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
-from tqdm import tqdm
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, write_atomically
@@ -30,6 +30,7 @@ from cg3d_training.losses import centred_rows, text_mean
 from cg3d_training.runs.distributed import join_batch_norms, join_world, leave_world
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
+from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
 from cg3d_training.triplets.config import TripletConfig
 from cg3d_training.triplets.run import TripletRun, prompt_record
@@ -44,8 +45,9 @@ PROMPTS = "prompts.safetensors"
 
 
 def pretrain_triplets(
-    config: TripletConfig, output: Path, resume: bool = False, device: str = "cpu"
-) -> Checkpoint:
+    config: TripletConfig, output: Path, resume: bool = False, device: str = "cpu",
+    log: Sequence[str] = (),
+) -> Checkpoint:  # fmt: skip
     """Train an encoder, and prompts for its teacher, and write both to `output`.
 
     Deterministic by seed on one machine's CPU: every epoch draws its own randomness from the seed
@@ -58,12 +60,15 @@ def pretrain_triplets(
         output: folder of the run.
         resume: go on where the folder's state left off.
         device: for torch, such as "cpu" or "cuda"; several processes train on CPUs.
+        log: where the numbers go beside `log.jsonl`, see `cg3d_training.runs.loggers`.
 
     Raises:
         TrainingError: the data, the teacher, the recipe or the state to resume from cannot be
             used.
+        DependencyError: a logger's package is not installed.
     """
     started = time.monotonic()
+    check_loggers(log)
     _check(config)
     world = join_world()
     if world.size > 1 and device != "cpu":
@@ -88,7 +93,7 @@ def pretrain_triplets(
             f"{config.data.shards}: {len(objects)} objects to train on, fewer than one batch of "
             f"{size}"
         )
-    run = TripletRun(spec, encoder, prompts, config, output, steps, world)
+    run = TripletRun(spec, encoder, prompts, config, output, steps, world, log)
     if resume:
         run.load()
     else:
@@ -106,17 +111,13 @@ def pretrain_triplets(
         objects, clouds, captions, centred_rows(vectors, mean).to(device), fixed, teacher,
         temperature, share, torch.device(device),
     )  # fmt: skip
-    epochs = tqdm(
-        range(run.epoch, config.optimiser.epochs), desc="pretrain-triplets", unit="epoch",
-        initial=run.epoch, total=config.optimiser.epochs, disable=quiet,
-    )  # fmt: skip
-    for epoch in epochs:
+    for epoch in range(run.epoch, config.optimiser.epochs):
         entry = {"epoch": epoch} | _train_epoch(run, lesson, started)
         entry |= {"lr": run.lr(), "seconds": run.seconds(started)}
         if prompts is not None:
             entry["lr_prompts"] = run.prompt_lr()
-        epochs.set_postfix({k: round(v, 4) for k, v in entry.items() if k != "epoch"})
         run.finish_epoch(entry)
+    run.close()
 
     record = _record(config, objects, run.seconds(started)) | {
         "processes": world.size, "captions": len(captions.texts)
@@ -185,10 +186,13 @@ def _train_epoch(run: TripletRun, lesson: Lesson, started: float) -> dict[str, f
         if run.is_prompts_turn():
             loss = prompt_step_loss(run, lesson, rows, draws)
             run.prompt_step(loss)
+            name = "loss_prompts"
         else:
             loss = encoder_step_loss(run, lesson, rows, draws)
             run.step(loss)
+            name = "loss"
         losses.append(loss.item())
+        run.took_step(losses[-1], name)
         if config.save_every and len(losses) % config.save_every == 0:
             run.save_inside(losses, draws, run.seconds(started))
     for step, value in enumerate(losses):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -38,8 +39,9 @@ class TripletRun(Run[TripletConfig]):
         output: Path,
         steps_per_epoch: int,
         world: World = ALONE,
+        log: Sequence[str] = (),
     ) -> None:
-        super().__init__(spec, encoder, config, output, steps_per_epoch, world)
+        super().__init__(spec, encoder, config, output, steps_per_epoch, world, log)
         self.prompts = prompts
         self.iteration = 0
         its = config.prompts

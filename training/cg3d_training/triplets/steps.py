@@ -60,8 +60,10 @@ def encoder_step_loss(
     """L3D of a batch, with gradients to the encoder alone."""
     loss = run.config.loss
     # Every process draws for the whole batch, so that its share does not depend on their number.
-    cloud = lesson.clouds.batch(rows, draws.numpy)
-    points = augment(cloud, run.config.augmentation, draws.torch)[lesson.share].to(lesson.device)
+    with run.meter.data():
+        cloud = lesson.clouds.batch(rows, draws.numpy)
+        whole = augment(cloud, run.config.augmentation, draws.torch)
+    points = whole[lesson.share].to(lesson.device)
     bf16 = run.config.precision == "bf16"
     with torch.autocast(lesson.device.type, torch.bfloat16, enabled=bf16):
         embedding = run.encoder.embed_ordered(points)
@@ -91,8 +93,9 @@ def _images(run: TripletRun, lesson: Lesson, rows: NDArray[np.int64], draws: Epo
     counts = lesson.objects.views[rows]
     views = draws.numpy.integers(counts) if lesson.fixed is None else lesson.fixed[rows]
     own, seen = rows[lesson.share], views[lesson.share]
-    pictures = lesson.objects.images(own, seen, lesson.teacher).to(lesson.device)
-    vectors = lesson.teacher.encode_image(pictures, run.prompts)
+    with run.meter.data():
+        pictures = lesson.objects.images(own, seen, lesson.teacher)
+    vectors = lesson.teacher.encode_image(pictures.to(lesson.device), run.prompts)
     return gather_rows(unit_rows(vectors), run.world)
 
 
