@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from made_bundles import content, make_bundle
 
-from cg3d_runtime.bundle import Bundle, writer
+from cg3d_runtime.bundle import Bundle, folders
 from cg3d_runtime.errors import BundleError
 
 
@@ -110,7 +110,7 @@ def test_failure_while_writing(
     if old:
         make_bundle(tmp_path / "b")
     before = snapshot(tmp_path)
-    monkeypatch.setattr(writer, "_write", failing_at(writer._write, call))
+    monkeypatch.setattr(folders, "_write", failing_at(folders._write, call))
     with pytest.raises(BundleError, match="No space left on device"):
         make_bundle(tmp_path / "b", name="new")
     assert snapshot(tmp_path) == before
@@ -134,8 +134,8 @@ def test_a_killed_writer_leaves_the_old_bundle(
 ) -> None:
     """Even without clean-up (a power cut) the bundle is the old one, whole."""
     make_bundle(tmp_path / "b")
-    monkeypatch.setattr(writer.shutil, "rmtree", lambda *_, **__: None)
-    monkeypatch.setattr(writer, "_swap", failing_at(writer._swap, 1))
+    monkeypatch.setattr(folders.shutil, "rmtree", lambda *_, **__: None)
+    monkeypatch.setattr(folders, "_swap", failing_at(folders._swap, 1))
     with pytest.raises(BundleError):
         make_bundle(tmp_path / "b", name="new")
     Bundle.open(tmp_path / "b").verify()
