@@ -26,7 +26,7 @@ from cg3d_training.config import OptimiserConfig, list_recipes, load_config
 from cg3d_training.data.mesh_list import list_meshes
 from cg3d_training.data.samples import decode_view, encode_sample
 from cg3d_training.data.shards import ShardFolder, write_index, write_shard
-from cg3d_training.data.triplet_set import CaptionTable, TripletSet, fit
+from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet, fit, picture
 from cg3d_training.data.triplets import TripletSettings
 from cg3d_training.losses import (
     class_positives,
@@ -41,6 +41,7 @@ from cg3d_training.shapes import build
 from cg3d_training.shapes.mesh import join
 from cg3d_training.teachers import Teacher, load_prompts, load_teacher
 from cg3d_training.triplets import pretrain as triplets
+from cg3d_training.triplets.batches import Loading, TripletBatches, Wanted
 from cg3d_training.triplets.config import (
     PromptConfig,
     TeacherConfig,
@@ -310,39 +311,38 @@ def test_without_prompts_or_a_loss(config: TripletConfig, tmp_path: Path) -> Non
 
 
 def test_pictures_for_the_teacher(shards: Path) -> None:
-    objects = TripletSet(shards, 64)
     torch.manual_seed(0)
     teacher = load_teacher("open_clip", "small-clip", None)
-    images = objects.images(np.array([3, 0]), np.array([1, 0]), teacher)
-    assert images.shape == (2, 3, 16, 16)
-    sample = ShardFolder(shards)[3]
-    pixels = torch.from_numpy(decode_view(sample.views[1]).copy()).permute(2, 0, 1) / 255
+    view = TripletSet(shards, 64).sample(3).views[1]
+    image = picture(view, PictureForm.of(teacher))
+    assert image.shape == (3, 16, 16)
+    pixels = torch.from_numpy(decode_view(view).copy()).permute(2, 0, 1) / 255
     mean, std = (torch.tensor(v)[:, None, None] for v in (teacher.image_mean, teacher.image_std))
-    torch.testing.assert_close(images[0], (pixels - mean) / std)
-    np.testing.assert_array_equal(objects.points(3), sample.points[:, :3].astype(np.float32))
+    torch.testing.assert_close(image, (pixels - mean) / std)
 
 
-def test_pictures_are_fixed_or_change(
-    config: TripletConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    images = TripletSet.images
+@pytest.mark.parametrize("kind", ["fixed", "random"])
+def test_pictures_are_fixed_or_change(config: TripletConfig, shards: Path, kind: str) -> None:
+    """Told by their pixels: what a batch holds against what lies in the shards."""
+    data = dataclasses.replace(config.data, views=kind)  # type: ignore[arg-type]
+    form = PictureForm((16, 16), (0.0,) * 3, (1.0,) * 3)
+    objects = TripletSet(shards, 64)
+    batches = TripletBatches(
+        objects, CaptionTable(objects, "photo"), dataclasses.replace(config, data=data), 64,
+        form, slice(0, 4), Loading(),
+    )  # fmt: skip
     seen: dict[int, set[int]] = {}
-
-    def noted(
-        self: TripletSet, rows: np.ndarray, views: np.ndarray, teacher: Teacher
-    ) -> torch.Tensor:
-        for row, view in zip(rows, views, strict=True):
-            seen.setdefault(int(row), set()).add(int(view))
-        return images(self, rows, views, teacher)
-
-    monkeypatch.setattr(TripletSet, "images", noted)
-    for kind in ("fixed", "random"):
-        seen.clear()
-        data = dataclasses.replace(config.data, views=kind)
-        pretrain_triplets(dataclasses.replace(config, data=data), tmp_path / kind)
-        assert len(seen) == 22
-        assert set.union(*seen.values()) == {0, 1}  # both pictures occur somewhere
-        assert all(len(views) == 1 for views in seen.values()) is (kind == "fixed")
+    for epoch in range(4):
+        for batch in batches.epoch(epoch, 0, lambda _: Wanted(points=False, pictures=True)):
+            assert batch.points is None
+            assert batch.pictures is not None
+            for row, pixels in zip(batch.rows.tolist(), batch.pictures, strict=True):
+                views = [picture(view, form) for view in objects.sample(row).views]
+                (view,) = (i for i, v in enumerate(views) if torch.equal(v, pixels))
+                seen.setdefault(row, set()).add(view)
+    assert len(seen) == 22
+    assert set.union(*seen.values()) == {0, 1}  # both pictures occur somewhere
+    assert all(len(views) == 1 for views in seen.values()) is (kind == "fixed")
 
 
 def test_pictures_of_another_size_are_resized_and_cut() -> None:

@@ -13,7 +13,11 @@ import os
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.samples import (
@@ -61,6 +65,11 @@ class ShardFolder:
         """
         self.folder = folder
         self.entries = _read_index(folder)
+
+    @property
+    def counts(self) -> NDArray[np.int64]:
+        """(shards,) samples in each shard, in the order of the index."""
+        return np.array([len(list(run)) for _, run in groupby(e.shard for e in self.entries)])
 
     def __len__(self) -> int:
         return len(self.entries)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from tqdm import tqdm
 from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.text.templates import fill, normal_name
 from cg3d_training.data.captions import TEMPLATES
-from cg3d_training.data.samples import decode_view
+from cg3d_training.data.samples import Sample, decode_view
 from cg3d_training.data.shards import ShardFolder
 from cg3d_training.teachers import Teacher
 
@@ -35,6 +36,7 @@ class TripletSet:
         captions: given for each object, may be none.
         prepared: the caption that `prepare` chose for each object.
         licences: how many objects come under which.
+        shard_counts: (shards,) int64, how many objects are in each; they are numbered in order.
     """
 
     def __init__(self, folder: Path, points: int, quiet: bool = False) -> None:
@@ -78,29 +80,48 @@ class TripletSet:
         numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
         self.classes = np.array([numbers[name] for name in names], np.int64)
         self.views = np.array(views, np.int64)
+        self.shard_counts = self._shards.counts
         self.licences = dict(Counter(licences).most_common())
 
     def __len__(self) -> int:
         return len(self.names)
 
-    def points(self, index: int) -> NDArray[np.float32]:
-        """(n, 3) float32, y up, in the unit sphere."""
-        return self._shards[index].points[:, :3].astype(np.float32)
+    def sample(self, row: int) -> Sample:
+        """All there is of an object, read anew.
 
-    def images(self, rows: NDArray[np.int64], views: NDArray[np.int64], teacher: Teacher) -> Tensor:
-        """(B, 3, H, W) float32 on the CPU: a picture of each object, ready for the teacher.
-
-        Args:
-            rows: (B,) objects.
-            views: (B,) which of their pictures.
-            teacher: says size, mean and standard deviation.
+        Raises:
+            TrainingError: it cannot be read.
         """
-        pictures = [
-            fit(decode_view(self._shards[int(row)].views[view]), teacher.image_size)
-            for row, view in zip(rows, views, strict=True)
-        ]
-        mean, std = (torch.tensor(v).view(3, 1, 1) for v in (teacher.image_mean, teacher.image_std))
-        return (torch.stack(pictures) - mean) / std
+        return self._shards[row]
+
+
+@dataclass(frozen=True)
+class PictureForm:
+    """How a teacher wants its pictures.
+
+    Attributes:
+        size: (height, width) in pixels.
+        mean, std: of each channel; pixels from 0 to 1 are made (pixel - mean) / std.
+    """
+
+    size: tuple[int, int]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    @staticmethod
+    def of(teacher: Teacher) -> PictureForm:
+        """That of a teacher."""
+        return PictureForm(teacher.image_size, teacher.image_mean, teacher.image_std)
+
+
+def picture(view: bytes, form: PictureForm) -> Tensor:
+    """A JPEG or PNG file to (3, H, W) float32, ready for the teacher.
+
+    Raises:
+        TrainingError: it cannot be decoded.
+    """
+    mean, std = (torch.tensor(v).view(3, 1, 1) for v in (form.mean, form.std))
+    return (fit(decode_view(view), form.size) - mean) / std
 
 
 def fit(picture: NDArray[np.uint8], size: tuple[int, int]) -> Tensor:

@@ -30,8 +30,11 @@ class TripletDataConfig:
     """What to train on.
 
     Attributes:
-        shards: a folder that `cg3d-train prepare` made.
-        orders: furthest point orders prepared for each object; one is drawn at every visit.
+        shards: a folder that `cg3d-train prepare` made, or its address in an object store.
+        orders: furthest point orders of each object; one is drawn at every visit.
+        window: objects that are shuffled together; see `cg3d_training.data.order`.
+        lanes: equal parts of the set that every batch draws from; a multiple of the number of
+            processes lets each process read shards of its own.
         views: the picture of an object: another one at every visit (the paper's words), or one
             that is drawn once for the whole run (the official code).
         captions: "photo": "A photo of a NAME" (the paper). "templates": at every visit one of
@@ -41,6 +44,8 @@ class TripletDataConfig:
 
     shards: str = "shards"
     orders: int = 1
+    window: int = 16384
+    lanes: int = 1
     views: Literal["random", "fixed"] = "random"
     captions: Literal["photo", "templates", "prepared"] = "photo"
 

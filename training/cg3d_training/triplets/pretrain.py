@@ -14,6 +14,7 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,7 @@ from safetensors.torch import save as to_bytes
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, write_atomically
-from cg3d_training.data.clouds import OrderedClouds
-from cg3d_training.data.triplet_set import CaptionTable, TripletSet
+from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, text_mean
 from cg3d_training.runs.distributed import join_batch_norms, join_world, leave_world
@@ -32,6 +32,7 @@ from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
 from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
+from cg3d_training.triplets.batches import Loading, TripletBatches
 from cg3d_training.triplets.config import TripletConfig
 from cg3d_training.triplets.run import TripletRun, prompt_record
 from cg3d_training.triplets.steps import (
@@ -39,15 +40,20 @@ from cg3d_training.triplets.steps import (
     encoder_step_loss,
     prompt_step_loss,
     text_vectors,
+    wanted,
 )
 
 PROMPTS = "prompts.safetensors"
 
 
 def pretrain_triplets(
-    config: TripletConfig, output: Path, resume: bool = False, device: str = "cpu",
+    config: TripletConfig,
+    output: Path,
+    resume: bool = False,
+    device: str = "cpu",
     log: Sequence[str] = (),
-) -> Checkpoint:  # fmt: skip
+    loading: Loading = Loading(),  # noqa: B008  # frozen
+) -> Checkpoint:
     """Train an encoder, and prompts for its teacher, and write both to `output`.
 
     Deterministic by seed on one machine's CPU: every epoch draws its own randomness from the seed
@@ -61,6 +67,7 @@ def pretrain_triplets(
         resume: go on where the folder's state left off.
         device: for torch, such as "cpu" or "cuda"; several processes train on CPUs.
         log: where the numbers go beside `log.jsonl`, see `cg3d_training.runs.loggers`.
+        loading: how data are read; changes nothing of the result.
 
     Raises:
         TrainingError: the data, the teacher, the recipe or the state to resume from cannot be
@@ -87,30 +94,21 @@ def pretrain_triplets(
     join_batch_norms(encoder, world)
 
     objects = TripletSet(Path(config.data.shards), encoder.points, quiet)
-    steps = len(objects) // size
-    if not steps:
-        raise TrainingError(
-            f"{config.data.shards}: {len(objects)} objects to train on, fewer than one batch of "
-            f"{size}"
-        )
-    run = TripletRun(spec, encoder, prompts, config, output, steps, world, log)
+    captions = CaptionTable(objects, config.data.captions)
+    batches = TripletBatches(
+        objects, captions, config, encoder.points, PictureForm.of(teacher), share, loading
+    )
+    run = TripletRun(spec, encoder, prompts, config, output, batches.steps, world, log)
     if resume:
         run.load()
     else:
         run.start()
 
-    captions = CaptionTable(objects, config.data.captions)
     vectors = text_vectors(teacher, captions.texts, torch.device(device), quiet)
     mean = text_mean(vectors) if config.loss.centre else torch.zeros(teacher.embedding_dim)
-    clouds = OrderedClouds(objects, encoder.points, config.data.orders, config.seed, quiet)
-    fixed = None
-    if config.data.views == "fixed":
-        fixed = np.random.default_rng(config.seed).integers(objects.views)
     temperature = config.loss.temperature or 1.0 / teacher.logit_scale
-    lesson = Lesson(
-        objects, clouds, captions, centred_rows(vectors, mean).to(device), fixed, teacher,
-        temperature, share, torch.device(device),
-    )  # fmt: skip
+    anchors = centred_rows(vectors, mean).to(device)
+    lesson = Lesson(batches, anchors, teacher, temperature, torch.device(device))
     for epoch in range(run.epoch, config.optimiser.epochs):
         entry = {"epoch": epoch} | _train_epoch(run, lesson, started)
         entry |= {"lr": run.lr(), "seconds": run.seconds(started)}
@@ -173,22 +171,23 @@ def _train_epoch(run: TripletRun, lesson: Lesson, started: float) -> dict[str, f
     Returns:
         The mean loss of the encoder's steps and that of the prompts', where there were any.
     """
-    config, size = run.config, run.config.optimiser.batch_size
+    config = run.config
     draws = EpochDraws(config.seed, run.epoch, run.world)
-    order = draws.numpy.permutation(len(lesson.objects))
     losses = run.continue_epoch(draws)
     first = run.epoch * run.steps_per_epoch
     turns: dict[str, list[float]] = {"loss": [], "loss_prompts": []}
     run.encoder.train()
+    batches = lesson.batches.epoch(run.epoch, len(losses), partial(wanted, run))
     for step in range(len(losses), run.steps_per_epoch):
         run.iteration = first + step
-        rows = order[step * size :][:size]
+        with run.meter.data():
+            batch = next(batches)
         if run.is_prompts_turn():
-            loss = prompt_step_loss(run, lesson, rows, draws)
+            loss = prompt_step_loss(run, lesson, batch)
             run.prompt_step(loss)
             name = "loss_prompts"
         else:
-            loss = encoder_step_loss(run, lesson, rows, draws)
+            loss = encoder_step_loss(run, lesson, batch)
             run.step(loss)
             name = "loss"
         losses.append(loss.item())

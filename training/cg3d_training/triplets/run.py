@@ -64,7 +64,11 @@ class TripletRun(Run[TripletConfig]):
 
     def is_prompts_turn(self) -> bool:
         """Encoder and prompts take turns, the encoder first, over the ends of epochs too."""
-        return self.prompts is not None and self.iteration % 2 == 1
+        return self.is_prompts_turn_at(self.iteration)
+
+    def is_prompts_turn_at(self, iteration: int) -> bool:
+        """Whose turn it is after so many steps since the start."""
+        return self.prompts is not None and iteration % 2 == 1
 
     def prompt_step(self, loss: Tensor) -> None:
         """One update of the prompts."""

@@ -4,15 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from tqdm import tqdm
 
-from cg3d_training.data.augment import augment
-from cg3d_training.data.clouds import OrderedClouds
-from cg3d_training.data.triplet_set import CaptionTable, TripletSet
 from cg3d_training.losses import (
     class_positives,
     diagonal_positives,
@@ -21,8 +16,8 @@ from cg3d_training.losses import (
     unit_rows,
 )
 from cg3d_training.runs.distributed import gather_rows
-from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.teachers import Teacher
+from cg3d_training.triplets.batches import Batch, TripletBatches, Wanted
 from cg3d_training.triplets.run import TripletRun
 
 _POSITIVES = {"class": class_positives, "diagonal": diagonal_positives}
@@ -34,79 +29,65 @@ class Lesson:
     """What the steps of a run draw from; everything in it stays as it is.
 
     Attributes:
-        objects, clouds, captions: the data.
+        batches: the data.
         anchors: (captions, d) unit rows on the device.
-        fixed: (n,) the picture of each object where it is the same all along, or None.
         teacher: frozen.
         temperature: of all losses.
-        share: this process's part of a batch.
         device: to train on.
     """
 
-    objects: TripletSet
-    clouds: OrderedClouds
-    captions: CaptionTable
+    batches: TripletBatches
     anchors: Tensor
-    fixed: NDArray[np.int64] | None
     teacher: Teacher
     temperature: float
-    share: slice
     device: torch.device
 
 
-def encoder_step_loss(
-    run: TripletRun, lesson: Lesson, rows: NDArray[np.int64], draws: EpochDraws
-) -> Tensor:
+def wanted(run: TripletRun, step: int) -> Wanted:
+    """What a step of the run's epoch needs: no points when it is the prompts' turn."""
+    iteration = run.epoch * run.steps_per_epoch + step
+    if run.is_prompts_turn_at(iteration):
+        return Wanted(points=False, pictures=True)
+    return Wanted(points=True, pictures=run.config.loss.images)
+
+
+def encoder_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     """L3D of a batch, with gradients to the encoder alone."""
-    loss = run.config.loss
-    # Every process draws for the whole batch, so that its share does not depend on their number.
-    with run.meter.data():
-        cloud = lesson.clouds.batch(rows, draws.numpy)
-        whole = augment(cloud, run.config.augmentation, draws.torch)
-    points = whole[lesson.share].to(lesson.device)
+    assert batch.points is not None
     bf16 = run.config.precision == "bf16"
     with torch.autocast(lesson.device.type, torch.bfloat16, enabled=bf16):
-        embedding = run.encoder.embed_ordered(points)
+        embedding = run.encoder.embed_ordered(batch.points.to(lesson.device))
     images = texts = None
-    if loss.images:
+    if run.config.loss.images:
         with torch.no_grad():
-            images = _images(run, lesson, rows, draws)
-    if loss.texts:
-        texts = _texts(lesson, rows, draws)
+            images = _images(run, lesson, batch)
+    if run.config.loss.texts:
+        texts = _texts(lesson, batch)
     return encoder_loss(
         gather_rows(unit_rows(embedding), run.world), images, texts,
-        _positives(run, lesson, rows), lesson.temperature,
+        _positives(run, lesson, batch), lesson.temperature,
     )  # fmt: skip
 
 
-def prompt_step_loss(
-    run: TripletRun, lesson: Lesson, rows: NDArray[np.int64], draws: EpochDraws
-) -> Tensor:
+def prompt_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     """LP of a batch, with gradients to the prompts alone."""
-    images = _images(run, lesson, rows, draws)
-    texts = _texts(lesson, rows, draws)
-    return prompt_loss(images, texts, _positives(run, lesson, rows), lesson.temperature)
+    images, texts = _images(run, lesson, batch), _texts(lesson, batch)
+    return prompt_loss(images, texts, _positives(run, lesson, batch), lesson.temperature)
 
 
-def _images(run: TripletRun, lesson: Lesson, rows: NDArray[np.int64], draws: EpochDraws) -> Tensor:
+def _images(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     """(B, d) unit rows: what the teacher makes of a picture of each object of the whole batch."""
-    counts = lesson.objects.views[rows]
-    views = draws.numpy.integers(counts) if lesson.fixed is None else lesson.fixed[rows]
-    own, seen = rows[lesson.share], views[lesson.share]
-    with run.meter.data():
-        pictures = lesson.objects.images(own, seen, lesson.teacher)
-    vectors = lesson.teacher.encode_image(pictures.to(lesson.device), run.prompts)
+    assert batch.pictures is not None
+    vectors = lesson.teacher.encode_image(batch.pictures.to(lesson.device), run.prompts)
     return gather_rows(unit_rows(vectors), run.world)
 
 
-def _texts(lesson: Lesson, rows: NDArray[np.int64], draws: EpochDraws) -> Tensor:
-    chosen = lesson.captions.draw(rows, draws.numpy)
-    return lesson.anchors[torch.from_numpy(chosen).to(lesson.device)]
+def _texts(lesson: Lesson, batch: Batch) -> Tensor:
+    return lesson.anchors[torch.from_numpy(batch.captions).to(lesson.device)]
 
 
-def _positives(run: TripletRun, lesson: Lesson, rows: NDArray[np.int64]) -> Tensor:
-    classes = torch.from_numpy(lesson.objects.classes[rows]).to(lesson.device)
-    return _POSITIVES[run.config.loss.positives](classes)
+def _positives(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
+    return _POSITIVES[run.config.loss.positives](torch.from_numpy(batch.classes).to(lesson.device))
 
 
 @torch.no_grad()
