@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import types
@@ -28,6 +29,16 @@ def encode_json(value: object) -> bytes:
     plain = asdict(value) if is_dataclass(value) and not isinstance(value, type) else value
     text = json.dumps(plain, indent=1, sort_keys=True, ensure_ascii=False, allow_nan=False)
     return text.encode() + b"\n"
+
+
+def sealed(value: Mapping[str, Any]) -> bytes:
+    """A value as JSON with a "digest" of all the rest, so that a changed byte is noticed.
+
+    Raises:
+        ValueError, TypeError: as `encode_json`.
+    """
+    digest = hashlib.sha256(encode_json(value)).hexdigest()
+    return encode_json({**value, "digest": digest})
 
 
 def decode_json(data: bytes, where: str) -> Any:

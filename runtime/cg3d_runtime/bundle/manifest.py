@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from cg3d_runtime.bundle.fields import decode, decode_json, encode_json, short
+from cg3d_runtime.bundle.fields import decode, decode_json, sealed, short
 from cg3d_runtime.errors import BundleError
 from cg3d_runtime.points.prepare import PreprocessSpec
 
@@ -172,11 +172,11 @@ def _decode(data: bytes) -> Manifest:
             f"{MANIFEST}: format is {short(version)}; this version of cg3d-sdk reads format "
             f"{FORMAT}. Update cg3d-sdk, or export the bundle again with the installed version."
         )
-    digest = value.pop("digest", None)
+    value.pop("digest", None)
     manifest = decode(Manifest, value, MANIFEST)
     _check(manifest)
-    # The digest holds the meaning; comparing the text also notices changed spaces and escapes.
-    if digest != _digest(manifest) or data != _with_digest(manifest):
+    # The digest is part of the text; comparing that also notices changed spaces and escapes.
+    if data != _with_digest(manifest):
         raise BundleError(
             f"{MANIFEST}: its digest does not match its content, so it was changed after the "
             "export. Copy or export the bundle again."
@@ -197,17 +197,23 @@ def check_file_name(name: str, where: str) -> None:
         )
 
 
+def check_file_info(info: FileInfo, where: str, field: str) -> None:
+    """Refuse a hash that is none, or a size that no file of a bundle has.
+
+    Raises:
+        BundleError: naming the field.
+    """
+    if not _SHA256.fullmatch(info.sha256):
+        raise BundleError(f"{where}: {field}.sha256 should be 64 hexadecimal digits.")
+    if not 0 <= info.bytes <= MAX_FILE_BYTES:
+        raise BundleError(
+            f"{where}: {field}.bytes is {info.bytes}, not between 0 and {MAX_FILE_BYTES}."
+        )
+
+
 def _with_digest(manifest: Manifest) -> bytes:
-    return _encode({**asdict(manifest), "digest": _digest(manifest)})
-
-
-def _digest(manifest: Manifest) -> str:
-    return hashlib.sha256(_encode(asdict(manifest))).hexdigest()
-
-
-def _encode(value: dict[str, Any]) -> bytes:
     try:
-        return encode_json(value)
+        return sealed(asdict(manifest))
     except (ValueError, TypeError) as error:
         raise BundleError(
             f"{MANIFEST} holds a value that JSON has no form for: {short(str(error))}."
@@ -223,15 +229,7 @@ def _check(manifest: Manifest) -> None:
             )
     for name, info in manifest.files.items():
         check_file_name(name, f"{MANIFEST}: files")
-        if not _SHA256.fullmatch(info.sha256):
-            raise BundleError(
-                f"{MANIFEST}: files[{short(name)}].sha256 should be 64 hexadecimal digits."
-            )
-        if not 0 <= info.bytes <= MAX_FILE_BYTES:
-            raise BundleError(
-                f"{MANIFEST}: files[{short(name)}].bytes is {info.bytes}, not between 0 and "
-                f"{MAX_FILE_BYTES}."
-            )
+        check_file_info(info, MANIFEST, f"files[{short(name)}]")
     for where, name in _references(manifest):
         if name not in manifest.files:
             raise BundleError(

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cg3d_runtime.bundle.arrays import decode_array
+from cg3d_runtime.bundle.disk import inside, read_inside
 from cg3d_runtime.bundle.labels import decode_labels
 from cg3d_runtime.bundle.manifest import (
     MANIFEST,
+    MAX_FILE_BYTES,
     MAX_MANIFEST_BYTES,
-    FileInfo,
     Manifest,
     decode_manifest,
 )
@@ -76,7 +75,8 @@ class Bundle:
                 "bundle with cg3d-export."
             )
         try:
-            return cls(root, decode_manifest(_read(root, MANIFEST, None)))
+            manifest = read_inside(root, MANIFEST, most=MAX_MANIFEST_BYTES)
+            return cls(root, decode_manifest(manifest))
         except BundleError as error:
             raise BundleError(f"{folder}: {error}") from error
 
@@ -87,7 +87,7 @@ class Bundle:
             BundleError: the bundle has no such file, or it was changed, or it lies elsewhere.
         """
         self.bytes(name)
-        return _inside(self.root, name)
+        return inside(self.root, name)
 
     def bytes(self, name: str) -> bytes:
         """The content of a file; exactly the bytes returned are the ones that were checked.
@@ -101,7 +101,9 @@ class Bundle:
                 f"{self.root}: the bundle has no file {name!r}; it has "
                 f"{', '.join(sorted(self.manifest.files))}."
             )
-        data = _read(self.root, name, info)
+        data = read_inside(
+            self.root, name, most=MAX_FILE_BYTES, expected=info.bytes, said_by=MANIFEST
+        )
         if hashlib.sha256(data).hexdigest() != info.sha256:
             raise BundleError(
                 f"{self.root / name} was changed after the export: its SHA-256 is not the one in "
@@ -155,48 +157,3 @@ class Bundle:
         if not np.isfinite(array).all():
             raise BundleError(f"{self.root / name} holds NaN or infinity. Export it again.")
         return array
-
-
-def _inside(root: Path, name: str) -> Path:
-    """The file's real place, which must be in the bundle whatever links lie on the way."""
-    try:
-        place = (root / name).resolve(strict=True)
-    except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
-        raise BundleError(
-            f"{root / name} is missing or cannot be reached ({error}). The bundle is incomplete: "
-            "copy or export it again."
-        ) from error
-    if not place.is_relative_to(root):
-        raise BundleError(
-            f"{root / name} is a link that leaves the bundle. A bundle holds its own files: copy "
-            "it again, following links."
-        )
-    return place
-
-
-def _read(root: Path, name: str, info: FileInfo | None) -> bytes:
-    """Read a file whose size is known beforehand, or a manifest, which is small."""
-    place = _inside(root, name)
-    try:
-        # Not blocking: a pipe in the file's place must not hang the robot.
-        descriptor = os.open(place, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | _BINARY)
-        with os.fdopen(descriptor, "rb") as file:
-            found = os.fstat(file.fileno())
-            if not stat.S_ISREG(found.st_mode):
-                raise BundleError(f"{place} is not a plain file. Copy or export the bundle again.")
-            if info is None and found.st_size > MAX_MANIFEST_BYTES:
-                raise BundleError(
-                    f"{place} is larger than {MAX_MANIFEST_BYTES} bytes, so it is not of a bundle."
-                )
-            if info is not None and found.st_size != info.bytes:
-                raise BundleError(
-                    f"{place} has {found.st_size} bytes where {MANIFEST} says {info.bytes}: it was "
-                    "changed or cut short. Copy or export the bundle again."
-                )
-            # One byte more than expected, so that a file that grows meanwhile is noticed as well.
-            return file.read(found.st_size + 1)
-    except OSError as error:
-        raise BundleError(f"{place} cannot be read ({error}). Check its permissions.") from error
-
-
-_BINARY = getattr(os, "O_BINARY", 0)
