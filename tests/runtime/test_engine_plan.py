@@ -66,7 +66,7 @@ def test_writing_again_replaces(bundle: Bundle) -> None:
 
 def test_only_folders_of_plans_are_listed(bundle: Bundle) -> None:
     make_plan(bundle)
-    for name in ("old", "sm87-trt10.3.0-fp4", "sm\u0668\u0667-trt10.3.0-fp16", ".sm87-trt10.3.0-fp16.new"):
+    for name in ("old", "sm87-trt10.3.0-fp4", "sm\u0668\u0667-trt10.3.0-fp16", f".{TAG}.new"):
         (bundle.root / "engines" / name).mkdir()
     assert plan_folders(bundle) == (TAG,)
 
