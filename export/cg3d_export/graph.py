@@ -10,6 +10,7 @@ import torch
 from onnxscript import optimizer
 from torch import Tensor, nn
 
+from cg3d_export.names import name_nodes
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.encoders import PointEncoder
 
@@ -90,6 +91,8 @@ def _export(module: nn.Module, example: Tensor, given: str, name: str) -> onnx.M
             f"the {name} cannot be exported: its graph takes batches of {len(example)} alone. Its "
             "code turns the batch size into a Python number; use x.shape[0] in place of len(x)."
         )
+    # The encoder hangs in `_UnitRows`; names are those of the encoder's own modules.
+    name_nodes(model.graph, "encoder" if isinstance(module, _UnitRows) else "")
     return _anonymous(model, name)
 
 

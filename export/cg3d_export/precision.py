@@ -1,21 +1,31 @@
-"""Half precision, written into the graph itself.
+"""FP16 and BF16, written into the graph itself.
 
-TensorRT 11 takes its precision from the graph alone, so FP16 cannot be left to a flag. The graph is
+TensorRT 11 takes its precision from the graph alone, so it cannot be left to a flag. The graph is
 converted and not the torch module, because modules read their weights in ways that a converted
-module would break (sliced, shared, functional), and because FP32 and FP16 then come from one and
-the same export.
+module would break (sliced, shared, functional), and because every precision then comes from one
+and the same export.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from typing import Any, Literal
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-#: Products with weights, and where each takes its operands: all of them become FP16.
+from cg3d_export.names import module_of
+from cg3d_runtime.errors import InputError
+
+#: The types of two bytes that products may run in.
+Half = Literal["fp16", "bf16"]
+
+_TYPES: dict[Half, int] = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
+
+#: Products with weights, and where each takes its operands: all of them become FP16 or BF16.
 _PRODUCTS = ("MatMul", "Gemm", "Conv")
 
 #: A layer that reads bare coordinates works on geometry, which needs FP32: half a millimetre in
@@ -33,42 +43,85 @@ class PrecisionShare:
     Attributes:
         fp16: bytes in FP16.
         fp32: bytes in FP32.
+        bf16: bytes in BF16.
+        int8: bytes in INT8.
     """
 
     fp16: int
     fp32: int
+    bf16: int = 0
+    int8: int = 0
 
 
-def half_products(model: onnx.ModelProto) -> onnx.ModelProto:
-    """A copy that multiplies by its weights in FP16 and does everything else in FP32.
+def half_products(
+    model: onnx.ModelProto, kind: Half = "fp16", keep: Collection[str] = ()
+) -> onnx.ModelProto:
+    """A copy that multiplies by its weights in FP16 or BF16 and does everything else in FP32.
 
-    Every MatMul, Gemm and Conv with a weight runs in FP16, from its rounded input to its output.
-    What has no weight stays in FP32: the search for neighbours and all other geometry, attention's
-    products and softmax, layer norms, the residual stream, the last normalisation. So do layers
-    that read bare coordinates. Inputs and outputs of the graph keep their types.
+    Every MatMul, Gemm and Conv with a weight runs in two bytes, from its rounded input to its
+    output. What has no weight stays in FP32: the search for neighbours and all other geometry,
+    attention's products and softmax, layer norms, the residual stream, the last normalisation. So
+    do layers that read bare coordinates. Inputs and outputs of the graph keep their types.
+
+    Args:
+        model: an FP32 graph.
+        kind: the type. ONNX Runtime has no BF16 products on CPUs; see `emulated`.
+        keep: modules whose products stay in FP32, with all that is inside them.
+
+    Raises:
+        InputError: a name in `keep` is of no module with such a product.
     """
     model = _copy(model)
     graph = model.graph
-    weights = {tensor.name: tensor for tensor in graph.initializer}
-    halved: dict[str, str] = {}
+    chosen = {node.output[0] for node in trunk_products(model, keep)}
+    halver = _Halver(graph, kind)
     nodes: list[onnx.NodeProto] = []
     for node in graph.node:
-        if not _is_trunk_product(node, weights):
+        if node.output[0] not in chosen:
             nodes.append(node)
             continue
+        label = node.name or node.output[0]
         for i, name in enumerate(node.input):
-            if name in weights:
-                node.input[i] = _half_weight(graph, weights[name], halved)
-            else:
-                if name not in halved:
-                    halved[name] = f"{name}_fp16"
-                    nodes.append(_cast(name, halved[name], TensorProto.FLOAT16))
-                node.input[i] = halved[name]
+            if name in halver.weights:
+                node.input[i] = halver.weight(name)
+            elif name:
+                if name not in halver.halved:
+                    halver.halved[name] = f"{name}_{kind}"
+                    nodes.append(halver.cast(name, halver.halved[name], f"{label}_to_{kind}"))
+                node.input[i] = halver.halved[name]
         result = node.output[0]
-        # The next product, if this one feeds it, takes the FP16 result as it is.
-        node.output[0] = halved[result] = f"{result}_fp16"
-        nodes += [node, _cast(node.output[0], result, TensorProto.FLOAT)]
-    return _with_nodes(model, nodes)
+        # The next product, if this one feeds it, takes the result as it is.
+        node.output[0] = halver.halved[result] = f"{result}_{kind}"
+        nodes += [node, _widen(node.output[0], result, f"{node.name or result}_to_fp32")]
+    return with_nodes(model, nodes)
+
+
+def trunk_products(model: onnx.ModelProto, keep: Collection[str] = ()) -> list[onnx.NodeProto]:
+    """The products that stand a lower precision: with one weight, and not of coordinates.
+
+    Args:
+        model: an FP32 graph.
+        keep: modules to leave out, with all that is inside them.
+
+    Raises:
+        InputError: a name in `keep` is of no module with such a product.
+    """
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    found = [node for node in model.graph.node if _is_trunk_product(node, weights)]
+    left: list[onnx.NodeProto] = []
+    unknown = set(keep)
+    for node in found:
+        inside = {name for name in keep if f"{module_of(node.name)}.".startswith(f"{name}.")}
+        unknown -= inside
+        if not inside:
+            left.append(node)
+    if unknown:
+        modules = sorted({module_of(node.name) for node in found})
+        raise InputError(
+            f"{sorted(unknown)[0]!r} is no module with products that could be kept; there are: "
+            f"{', '.join(modules)}"
+        )
+    return left
 
 
 def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
@@ -79,32 +132,100 @@ def half_weights(model: onnx.ModelProto) -> onnx.ModelProto:
     """
     model = _copy(model)
     graph = model.graph
-    weights = {t.name: t for t in graph.initializer if _is_fp32(t) and _size(t) >= _WORTH_HALVING}
+    names = [t.name for t in graph.initializer if _is_fp32(t) and _size(t) >= _WORTH_HALVING]
     tables = {node.input[0] for node in graph.node if node.op_type == "Gather"}
     tables -= {name for node in graph.node for name in _operands(node)}
-    halved: dict[str, str] = {}
+    halver = _Halver(graph, "fp16")
     nodes = []
-    for name, tensor in weights.items():
-        half = _half_weight(graph, tensor, halved)
+    for name in names:
+        half = halver.weight(name)
         if name not in tables:
-            nodes.append(_cast(half, name, TensorProto.FLOAT))
+            nodes.append(_widen(half, name, f"{half}_to_fp32"))
     for node in graph.node:
         nodes.append(node)
-        if node.op_type == "Gather" and node.input[0] in tables & weights.keys():
-            node.input[0] = halved[node.input[0]]
+        if node.op_type == "Gather" and node.input[0] in tables & set(names):
+            node.input[0] = halver.halved[node.input[0]]
             result = node.output[0]
             node.output[0] = f"{result}_fp16"
-            nodes.append(_cast(node.output[0], result, TensorProto.FLOAT))
-    return _with_nodes(model, nodes)
+            nodes.append(_widen(node.output[0], result, f"{node.name or result}_to_fp32"))
+    return with_nodes(model, nodes)
+
+
+def emulated(model: onnx.ModelProto) -> onnx.ModelProto:
+    """A copy of a BF16 graph that computes the same numbers by means that every CPU has.
+
+    ONNX Runtime has no BF16 products on CPUs. Here each operand is rounded to BF16 and widened,
+    multiplied and summed in FP32 as tensor cores do, and the result is rounded to BF16. A graph
+    without BF16 comes back as it was.
+    """
+    model = _copy(model)
+    graph = model.graph
+    for tensor in graph.initializer:
+        if tensor.data_type == TensorProto.BFLOAT16:
+            values = np.asarray(numpy_helper.to_array(tensor)).astype(np.float32)
+            tensor.CopyFrom(numpy_helper.from_array(values, tensor.name))
+    narrow = {name for name, kind in _types_of_results(model) if kind == TensorProto.BFLOAT16}
+    nodes: list[onnx.NodeProto] = []
+    for node in graph.node:
+        nodes.append(node)
+        for i, name in enumerate(node.output):
+            if name not in narrow:
+                continue
+            exact, rounded = f"{name}_exact", f"{name}_rounded"
+            if node.op_type == "Cast":
+                node.output[i] = rounded
+            else:
+                node.output[i] = exact
+                nodes.append(_cast(exact, rounded, TensorProto.BFLOAT16, f"{exact}_round"))
+            nodes.append(_widen(rounded, name, f"{rounded}_widen"))
+    return with_nodes(model, nodes)
 
 
 def precision_share(model: onnx.ModelProto) -> PrecisionShare:
-    """How many bytes of weights a graph holds in either precision."""
-    size = {TensorProto.FLOAT16: 0, TensorProto.FLOAT: 0}
+    """How many bytes of weights a graph holds in each precision."""
+    size = dict.fromkeys(
+        (TensorProto.FLOAT16, TensorProto.FLOAT, TensorProto.BFLOAT16, TensorProto.INT8), 0
+    )
     for tensor in model.graph.initializer:
         if tensor.data_type in size:
-            size[tensor.data_type] += numpy_helper.to_array(tensor).nbytes
-    return PrecisionShare(size[TensorProto.FLOAT16], size[TensorProto.FLOAT])
+            size[tensor.data_type] += _size(tensor) * _bytes_of(tensor.data_type)
+    return PrecisionShare(*size.values())
+
+
+class _Halver:
+    """Weights and values of one graph in a type of two bytes, each made once."""
+
+    def __init__(self, graph: onnx.GraphProto, kind: Half) -> None:
+        self.graph, self.kind = graph, kind
+        self.weights = {tensor.name: tensor for tensor in graph.initializer}
+        self.halved: dict[str, str] = {}
+
+    def weight(self, name: str) -> str:
+        if name not in self.halved:
+            self.halved[name] = f"{name}_{self.kind}"
+            values = numpy_helper.to_array(self.weights[name])
+            self.graph.initializer.append(_half_tensor(values, self.halved[name], self.kind))
+        return self.halved[name]
+
+    def cast(self, source: str, target: str, name: str) -> onnx.NodeProto:
+        return _cast(source, target, _TYPES[self.kind], name)
+
+
+def _half_tensor(values: NDArray[Any], name: str, kind: Half) -> onnx.TensorProto:
+    if kind == "fp16":
+        with np.errstate(over="ignore"):  # a weight beyond FP16 shows in the parity check
+            return numpy_helper.from_array(values.astype(np.float16), name)
+    bits = bfloat16_bits(values).tobytes()
+    return helper.make_tensor(name, TensorProto.BFLOAT16, values.shape, bits, raw=True)
+
+
+def bfloat16_bits(values: NDArray[Any]) -> NDArray[np.uint16]:
+    """The nearest BF16 numbers, ties to even, as their 16 bits; numpy has no such type."""
+    bits = np.ascontiguousarray(values, np.float32).view(np.uint32).astype(np.uint64)
+    rounded = (bits + 0x7FFF + ((bits >> 16) & 1)) >> 16
+    # Rounding up could carry a NaN over into infinity.
+    nan = np.isnan(values)
+    return np.where(nan, (bits >> 16) | 0x40, rounded).astype("<u2")
 
 
 def _is_trunk_product(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
@@ -134,17 +255,18 @@ def _operands(node: onnx.NodeProto) -> Iterator[str]:
     return iter(node.input[1:] if node.op_type == "Gather" else node.input)
 
 
-def _half_weight(graph: onnx.GraphProto, tensor: onnx.TensorProto, halved: dict[str, str]) -> str:
-    if tensor.name not in halved:
-        halved[tensor.name] = f"{tensor.name}_fp16"
-        with np.errstate(over="ignore"):  # a weight beyond FP16 shows in the parity check
-            values = numpy_helper.to_array(tensor).astype(np.float16)
-        graph.initializer.append(numpy_helper.from_array(values, halved[tensor.name]))
-    return halved[tensor.name]
+def _types_of_results(model: onnx.ModelProto) -> Iterator[tuple[str, int]]:
+    graph = onnx.shape_inference.infer_shapes(model, strict_mode=True).graph
+    for value in (*graph.value_info, *graph.output):
+        yield value.name, value.type.tensor_type.elem_type
 
 
-def _cast(source: str, target: str, kind: int) -> onnx.NodeProto:
-    return helper.make_node("Cast", [source], [target], name=f"cast_{target}", to=kind)
+def _widen(source: str, target: str, name: str) -> onnx.NodeProto:
+    return _cast(source, target, TensorProto.FLOAT, name)
+
+
+def _cast(source: str, target: str, kind: int, name: str) -> onnx.NodeProto:
+    return helper.make_node("Cast", [source], [target], name=name, to=kind)
 
 
 def _is_fp32(tensor: onnx.TensorProto) -> bool:
@@ -155,19 +277,24 @@ def _size(tensor: onnx.TensorProto) -> int:
     return int(np.prod(tensor.dims))
 
 
+def _bytes_of(kind: int) -> int:
+    return 4 if kind == TensorProto.FLOAT else 1 if kind == TensorProto.INT8 else 2
+
+
 def _copy(model: onnx.ModelProto) -> onnx.ModelProto:
     copy = onnx.ModelProto()
     copy.CopyFrom(model)
     return copy
 
 
-def _with_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
+def with_nodes(model: onnx.ModelProto, nodes: list[onnx.NodeProto]) -> onnx.ModelProto:
     """Put new nodes in place, drop the weights that nothing reads any more, check the result."""
     graph = model.graph
     del graph.node[:]
     graph.node.extend(nodes)
     used = {name for node in nodes for name in node.input}
     used -= {name for node in nodes for name in node.output}
+    used |= {value.name for value in graph.output}
     kept = [tensor for tensor in graph.initializer if tensor.name in used]
     del graph.initializer[:]
     graph.initializer.extend(kept)

@@ -55,7 +55,7 @@ def test_same_manifest_same_bytes() -> None:
         (lambda m: m.update(name=3), "name should be text, not 3"),
         (lambda m: m["encoder"].update(opset=18.0), "encoder.opset should be a whole number"),
         (lambda m: m["encoder"].update(opset=True), "encoder.opset should be a whole number"),
-        (lambda m: m["encoder"].update(precision="int8"), "encoder.precision should be 'fp32' or"),
+        (lambda m: m["encoder"].update(precision="fp64"), "encoder.precision should be 'fp32' or"),
         (lambda m: m["encoder"].update(embedding_dim=0), "encoder.embedding_dim should be"),
         (lambda m: m["preprocess"].update(up="z"), "preprocess.up should be 'y'"),
         (lambda m: m["preprocess"].update(points=-1), "preprocess.points should be"),

@@ -24,6 +24,9 @@ MAX_MANIFEST_BYTES = 1 << 20
 #: ONNX files end at 2 GiB, and nothing else in a bundle is larger.
 MAX_FILE_BYTES = (1 << 31) - 1
 
+#: Of an encoder's weights and large products, best first.
+Precision = Literal["fp32", "fp16", "bf16", "int8"]
+
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -57,7 +60,7 @@ class EncoderInfo:
 
     architecture: str
     parameters: int
-    precision: Literal["fp32", "fp16"]
+    precision: Precision
     embedding_dim: int
     opset: int
     file: str = "encoder.onnx"
