@@ -96,6 +96,8 @@ class PretrainConfig:
         seed: of weights, order and augmentation.
         precision: of the forward pass; the loss is always float32.
         save_every: steps between states within an epoch to resume from; 0: at its end alone.
+        validate: epochs between checks on the held-out objects, which `data.validation` says; the
+            last epoch is always checked. 0: never.
     """
 
     encoder: str = "point_transformer_small"
@@ -103,6 +105,7 @@ class PretrainConfig:
     seed: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     save_every: int = 0
+    validate: int = 1
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)
@@ -158,6 +161,8 @@ class FinetuneConfig:
         seeds: one run each; of weights, shares, order, augmentation and votes.
         precision: of the forward pass in training; the loss is always float32.
         label_smoothing: of the cross-entropy.
+        validate: epochs between checks on the share `data.validation`; the last epoch is always
+            checked. 0: never.
         augmentation: in training (official: scale and shift, which `probability: 0` leaves).
     """
 
@@ -167,6 +172,7 @@ class FinetuneConfig:
     seeds: tuple[int, ...] = (1, 2, 3)
     precision: Literal["fp32", "bf16"] = "fp32"
     label_smoothing: float = 0.0
+    validate: int = 1
     data: LabelledConfig = field(default_factory=LabelledConfig)
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(probability=0.0))
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

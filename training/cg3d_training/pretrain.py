@@ -37,13 +37,14 @@ from cg3d_training.data.household import (
     positives,
 )
 from cg3d_training.data.names import NameMatcher
-from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
+from cg3d_training.encoders import EncoderSpec, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
 from cg3d_training.runs.distributed import gather_rows, join_batch_norms, join_world, leave_world
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
 from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.runs.run import Run
+from cg3d_training.runs.zero_shot import zero_shot
 
 
 @dataclass(frozen=True)
@@ -133,12 +134,12 @@ def pretrain(
     labels = torch.from_numpy(positives(data.train.objects, len(vectors)))
     quiet = not world.is_first
     clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed, quiet)
-    check = OrderedClouds(data.validation, encoder.points, 1, config.seed, quiet)
+    check = _check(data, anchors, config, encoder.points) if len(data.validation) else None
     for epoch in range(run.epoch, config.optimiser.epochs):
         loss = _train_epoch(run, clouds, labels, anchors, share, started)
         entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
-        if len(data.validation):
-            entry["validation"] = _top1(run.averaged(), check, data.validation, anchors)
+        if check is not None and run.validates():
+            entry |= zero_shot(run.averaged(), *check)
         run.finish_epoch(entry)
     run.close()
 
@@ -189,15 +190,14 @@ def _train_epoch(
     return float(np.mean(losses))
 
 
-@torch.no_grad()
-def _top1(
-    encoder: PointEncoder, clouds: OrderedClouds, objects: HouseholdSet, anchors: Tensor
-) -> float:
-    """Share of objects whose best label over the whole vocabulary is one of their own."""
-    points = clouds.batch(np.arange(len(objects)), np.random.default_rng(0))
-    embedding = torch.cat([encoder.embed_ordered(part) for part in torch.split(points, 64)])
-    best = (unit_rows(embedding) @ anchors.T).argmax(dim=1)
-    return float(np.mean([int(b) in o.rows for b, o in zip(best, objects.objects, strict=True)]))
+def _check(
+    data: TrainingData, anchors: Tensor, config: PretrainConfig, points: int
+) -> tuple[Tensor, Tensor, Tensor]:
+    """What `zero_shot` takes: the held-out objects, over the whole vocabulary."""
+    held = data.validation
+    clouds = OrderedClouds(held, points, 1, config.seed, quiet=True)
+    own = torch.from_numpy(positives(held.objects, len(anchors)))
+    return clouds.batch(np.arange(len(held)), np.random.default_rng(0)), anchors, own
 
 
 def _record(config: PretrainConfig, data: TrainingData, seconds: float) -> dict[str, Any]:

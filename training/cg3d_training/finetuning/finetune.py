@@ -149,7 +149,7 @@ def _one_seed(
     best = _best_so_far(folder)
     for epoch in range(run.epoch, config.optimiser.epochs):
         entry = _train_epoch(run, data, rows, epoch) | {"seconds": run.seconds(started)}
-        if len(held_out):
+        if len(held_out) and run.validates():
             entry["validation"] = _validate(run.averaged(), data, held_out)
             if best is None or entry["validation"] > best[1]:
                 best = (epoch, entry["validation"])

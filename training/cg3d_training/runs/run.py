@@ -17,7 +17,7 @@ from torch.nn import Parameter
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
-from cg3d_training.config import FinetuneConfig, OptimiserConfig, PretrainConfig
+from cg3d_training.config import FinetuneConfig, OptimiserConfig, PretrainConfig, from_dict
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.runs.distributed import ALONE, World, sum_gradients
 from cg3d_training.runs.draws import EpochDraws
@@ -71,6 +71,8 @@ class Run(Generic[C]):
         self._average = {k: v.detach().clone() for k, v in encoder.state_dict().items()}
         self._inside: tuple[list[float], dict[str, Any], dict[str, Tensor]] | None = None
         its = config.optimiser
+        if config.validate < 0:
+            raise TrainingError(f"validate is {config.validate}; 0 is for never")
         self.meter = Meter(
             output.name, its.epochs, steps_per_epoch, clouds or its.batch_size, not world.is_first
         )
@@ -100,9 +102,16 @@ class Run(Generic[C]):
 
     def averaged(self) -> PointEncoder:
         """A copy of the encoder with the mean weights, in eval mode."""
-        copy = build_encoder(self.spec)
+        with torch.random.fork_rng(devices=[]):  # its first weights are not to be seen by any draw
+            copy = build_encoder(self.spec)
         copy.load_state_dict(self._average)
         return copy.to(self._parameters[0].device).eval()
+
+    def validates(self) -> bool:
+        """Whether this process checks on held-out objects after this epoch."""
+        every, after = self.config.validate, self.epoch + 1
+        due = every > 0 and (after % every == 0 or after == self.config.optimiser.epochs)
+        return due and self.world.is_first
 
     def seconds(self, started: float) -> float:
         """Seconds of training, those before a resume included."""
@@ -202,7 +211,7 @@ class Run(Generic[C]):
                 "one without --resume"
             )
         tensors, metadata = read_tensors(self.output / STATE)
-        if metadata.get("config") != self._config_json():
+        if not self._is_recipe(metadata.get("config", "{}")):
             raise TrainingError(
                 f"{self.output} was trained with another recipe; resume with the same one "
                 "(config.json beside the state) or choose another --output"
@@ -242,6 +251,13 @@ class Run(Generic[C]):
     def _open_loggers(self, done: int = 0) -> None:
         steps = self.epoch * self.steps_per_epoch + done
         self._loggers = open_loggers(self._log_names, self.output, steps, self.config)
+
+    def _is_recipe(self, saved: str) -> bool:
+        # A key that is newer than the run has its default in it.
+        try:
+            return from_dict(type(self.config), json.loads(saved), "state") == self.config
+        except TrainingError:
+            return False
 
     def _config_json(self) -> str:
         return json.dumps(dataclasses.asdict(self.config), indent=1, sort_keys=True)

@@ -40,6 +40,7 @@ class TripletDataConfig:
         captions: "photo": "A photo of a NAME" (the paper). "templates": at every visit one of
             the captions given for the object, or one of 63 templates around its name where none
             are given (the official code). "prepared": the one that `prepare` chose.
+        validation: a folder of shards of other objects, for zero-shot accuracy while training.
     """
 
     shards: str = "shards"
@@ -48,6 +49,7 @@ class TripletDataConfig:
     lanes: int = 1
     views: Literal["random", "fixed"] = "random"
     captions: Literal["photo", "templates", "prepared"] = "photo"
+    validation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -100,6 +102,8 @@ class TripletConfig:
         seed: of weights, prompts, order, views, captions and augmentation.
         precision: of the encoder's forward pass; teacher and loss are always float32.
         save_every: steps between states within an epoch to resume from; 0: at its end alone.
+        validate: epochs between checks on the objects of `data.validation`; the last epoch is
+            always checked. 0: never.
         optimiser: of the encoder; its epochs, batch_size and clip_norm are the prompts' too.
     """
 
@@ -108,6 +112,7 @@ class TripletConfig:
     seed: int = 1
     precision: Literal["fp32", "bf16"] = "fp32"
     save_every: int = 0
+    validate: int = 1
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     data: TripletDataConfig = field(default_factory=TripletDataConfig)
     loss: TripletLossConfig = field(default_factory=TripletLossConfig)

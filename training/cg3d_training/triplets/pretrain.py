@@ -31,6 +31,7 @@ from cg3d_training.runs.distributed import join_batch_norms, join_world, leave_w
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
 from cg3d_training.runs.loggers import check_loggers
+from cg3d_training.runs.zero_shot import zero_shot
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
 from cg3d_training.triplets.batches import Loading, TripletBatches
 from cg3d_training.triplets.config import TripletConfig
@@ -42,6 +43,7 @@ from cg3d_training.triplets.steps import (
     text_vectors,
     wanted,
 )
+from cg3d_training.triplets.validation import held_out
 
 PROMPTS = "prompts.safetensors"
 
@@ -106,6 +108,10 @@ def pretrain_triplets(
 
     vectors = text_vectors(teacher, captions.texts, torch.device(device), quiet)
     mean = text_mean(vectors) if config.loss.centre else torch.zeros(teacher.embedding_dim)
+    check = None
+    if config.data.validation and world.is_first:
+        folder = Path(config.data.validation)
+        check = held_out(folder, encoder.points, config.seed, teacher, mean, device, quiet)
     temperature = config.loss.temperature or 1.0 / teacher.logit_scale
     anchors = centred_rows(vectors, mean).to(device)
     lesson = Lesson(batches, anchors, teacher, temperature, torch.device(device))
@@ -114,6 +120,8 @@ def pretrain_triplets(
         entry |= {"lr": run.lr(), "seconds": run.seconds(started)}
         if prompts is not None:
             entry["lr_prompts"] = run.prompt_lr()
+        if check is not None and run.validates():
+            entry |= zero_shot(run.averaged(), check.points, check.anchors, check.own)
         run.finish_epoch(entry)
     run.close()
 

@@ -1,0 +1,189 @@
+"""Zero-shot accuracy while training: counted rightly, and without a trace in what is trained."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import numpy as np
+import open_clip
+import pytest
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+from small_clip import DIM, TEXT, VIT
+from torch import Tensor, nn
+
+from cg3d_runtime.errors import TrainingError
+from cg3d_training.checkpoint import load_checkpoint
+from cg3d_training.config import DataConfig, OptimiserConfig, PretrainConfig
+from cg3d_training.data.clouds import OrderedClouds
+from cg3d_training.data.mesh_list import list_meshes
+from cg3d_training.data.shards import ShardFolder
+from cg3d_training.data.triplets import TripletSettings
+from cg3d_training.encoders import PointEncoder
+from cg3d_training.prepare import prepare
+from cg3d_training.pretrain import pretrain
+from cg3d_training.runs.zero_shot import zero_shot
+from cg3d_training.shapes import build
+from cg3d_training.shapes.mesh import join
+from cg3d_training.teachers import load_teacher
+from cg3d_training.triplets.config import (
+    PromptConfig,
+    TeacherConfig,
+    TripletConfig,
+    TripletDataConfig,
+)
+from cg3d_training.triplets.pretrain import pretrain_triplets
+from cg3d_training.triplets.validation import NamedClouds
+
+# Stochastic depth draws from torch's own generator, which a check must leave alone.
+TINY = {
+    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
+    "width": 32, "depth": 2, "heads": 2, "drop_path": 0.3,
+}  # fmt: skip
+
+
+class FirstPoint(nn.Module):
+    """Stands in for an encoder: a cloud's embedding is its first point."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.own = nn.Parameter(torch.zeros(1))
+
+    def embed_ordered(self, points: Tensor) -> Tensor:
+        return points[:, 0]
+
+
+def test_counts_against_numpy() -> None:
+    rng = np.random.default_rng(4)
+    points = rng.normal(size=(150, 5, 3)).astype(np.float32)
+    anchors = rng.normal(size=(9, 3)).astype(np.float32)
+    anchors /= np.linalg.norm(anchors, axis=1, keepdims=True)
+    own = rng.random((150, 9)) < 0.2
+    encoder = FirstPoint()
+    found = zero_shot(
+        encoder,  # type: ignore[arg-type]
+        torch.from_numpy(points), torch.from_numpy(anchors), torch.from_numpy(own),
+    )  # fmt: skip
+    order = np.argsort(-points[:, 0] @ anchors.T, axis=1)
+    ranked = np.take_along_axis(own, order, axis=1)
+    assert found["validation"] == pytest.approx(ranked[:, 0].mean())
+    assert found["validation_top5"] == pytest.approx(ranked[:, :5].any(axis=1).mean())
+
+
+def lines(folder: Path) -> list[dict[str, float]]:
+    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
+
+
+def same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    return all(torch.equal(value, other[key]) for key, value in one.items())
+
+
+def test_pretraining_ends_with_the_same_weights(
+    household: Path, clip_text: Path, tmp_path: Path
+) -> None:
+    config = PretrainConfig(
+        encoder_sizes=TINY, validate=2,
+        data=DataConfig(household=str(household), clip_text=str(clip_text), validation=0.4),
+        optimiser=OptimiserConfig(epochs=5, batch_size=8, lr=3e-3, ema=0.5),
+    )  # fmt: skip
+    checked = pretrain(config, tmp_path / "checked")
+    alone = pretrain(dataclasses.replace(config, validate=0), tmp_path / "alone")
+    assert same(checked.state_dict, alone.state_dict)
+    at = [entry["epoch"] for entry in lines(tmp_path / "checked") if "validation" in entry]
+    assert at == [1, 3, 4]  # every second epoch, and the last
+    last = lines(tmp_path / "checked")[-1]
+    assert last["validation"] <= last["validation_top5"]
+    assert not any("validation" in entry for entry in lines(tmp_path / "alone"))
+
+
+def shards(folder: Path, first: int, count: int) -> Path:
+    meshes = folder / f"meshes{first}"
+    meshes.mkdir()
+    for i in range(first, first + count):
+        kind = ["airplane", "bottle", "table", "mug"][i % 4]
+        mesh = join(build(kind, i))
+        text = [f"v {x:.5f} {y:.5f} {z:.5f}" for x, y, z in mesh.vertices]
+        text += [f"f {a} {b} {c}" for a, b, c in mesh.faces + 1]
+        (meshes / f"{kind}_{i}.obj").write_text("\n".join(text))
+    out = folder / f"shards{first}"
+    prepare(meshes, list_meshes(meshes), out, TripletSettings(128, 1, 16))
+    return out
+
+
+@pytest.fixture(scope="module")
+def triplets(tmp_path_factory: pytest.TempPathFactory) -> TripletConfig:
+    folder = tmp_path_factory.mktemp("held-out")
+    file = folder / "small-clip-zero.json"
+    file.write_text(json.dumps({"embed_dim": DIM, "vision_cfg": VIT, "text_cfg": TEXT}))
+    open_clip.add_model_config(file)
+    return TripletConfig(
+        encoder="point_transformer_small",
+        encoder_sizes=TINY | {"embedding_dim": DIM},
+        teacher=TeacherConfig("open_clip", "small-clip-zero", None),
+        data=TripletDataConfig(str(shards(folder, 0, 8)), validation=str(shards(folder, 8, 7))),
+        optimiser=OptimiserConfig(epochs=2, batch_size=4, lr=3e-3, ema=0.5),
+        prompts=PromptConfig(tokens=2, lr=0.1),
+    )
+
+
+def named_by_hand(config: TripletConfig, encoder: PointEncoder) -> float:
+    """The same, with the teacher's own model and one object at a time."""
+    torch.manual_seed(config.seed)
+    teacher = load_teacher("open_clip", config.teacher.model, None)
+    folder = Path(str(config.data.validation))
+    names = [sample.record["name"] for sample in ShardFolder(folder)]
+    known = sorted(set(names))
+    texts = [f"A photo of {'an' if n[0] in 'aeiou' else 'a'} {n}" for n in known]
+    with torch.no_grad():
+        anchors = nn.functional.normalize(teacher.encode_text(teacher.tokenise(texts)), dim=1)
+        clouds = OrderedClouds(NamedClouds(folder, 64), 64, 1, config.seed)
+        rows = clouds.batch(np.arange(len(names)), np.random.default_rng(0))
+        found = [int((anchors @ encoder.embed_ordered(row[None])[0]).argmax()) for row in rows]
+    return float(np.mean([known[i] == name for i, name in zip(found, names, strict=True)]))
+
+
+def test_triplets_end_with_the_same_weights(triplets: TripletConfig, tmp_path: Path) -> None:
+    pretrain_triplets(triplets, tmp_path / "checked")
+    without = dataclasses.replace(
+        triplets, data=dataclasses.replace(triplets.data, validation=None)
+    )
+    pretrain_triplets(without, tmp_path / "alone")
+    for file in ("checkpoint", "prompts"):
+        checked, alone = ((tmp_path / run / f"{file}.safetensors") for run in ("checked", "alone"))
+        assert same(load_file(checked), load_file(alone)), file
+    log = lines(tmp_path / "checked")
+    assert all("validation" in entry for entry in log)
+    encoder = load_checkpoint(tmp_path / "checked" / "checkpoint.safetensors").build()
+    assert log[-1]["validation"] == pytest.approx(named_by_hand(triplets, encoder))
+    assert log[-1]["validation_top5"] == 1.0  # of four names
+
+
+def test_wrong_settings_are_named(triplets: TripletConfig, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="validate is -1; 0 is for never"):
+        pretrain_triplets(dataclasses.replace(triplets, validate=-1), tmp_path / "a")
+    data = dataclasses.replace(triplets.data, validation=str(tmp_path / "nowhere"))
+    with pytest.raises(TrainingError, match="nowhere"):
+        pretrain_triplets(dataclasses.replace(triplets, data=data), tmp_path / "b")
+
+
+def test_a_run_from_before_a_key_was_there_still_resumes(
+    household: Path, clip_text: Path, tmp_path: Path
+) -> None:
+    config = PretrainConfig(
+        encoder_sizes=TINY,
+        data=DataConfig(household=str(household), clip_text=str(clip_text), orders=1),
+        optimiser=OptimiserConfig(epochs=1, batch_size=16),
+    )
+    pretrain(config, tmp_path)
+    state = tmp_path / "state.safetensors"
+    with safe_open(str(state), "pt") as file:
+        metadata = file.metadata()
+    saved = json.loads(metadata["config"])
+    del saved["validate"]
+    save_file(load_file(state), state, metadata | {"config": json.dumps(saved)})
+    pretrain(config, tmp_path, resume=True)
+    with pytest.raises(TrainingError, match="another recipe"):
+        pretrain(dataclasses.replace(config, validate=3), tmp_path, resume=True)
