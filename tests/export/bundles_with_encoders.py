@@ -43,18 +43,20 @@ def running_bundle(
     logit_scale: float = 14.3,
     encoder: onnx.ModelProto | None = None,
     name: str = "small",
+    labels: bytes | None = None,
 ) -> Bundle:
     """A bundle of the plain encoder with these raw text vectors (L, d); 12 random ones by default.
 
-    The labels are "thing 0", "thing 1" and so on.
+    The labels are "thing 0", "thing 1" and so on, or the content of labels.json that is given.
     """
     if vectors is None:
         vectors = np.random.default_rng(0).standard_normal((12, 24))
-    labels, dim = vectors.shape
+    count, dim = vectors.shape
     model = encoder or plain_encoder(dim)
     files = {
         "encoder.onnx": model.SerializeToString(deterministic=True),
-        "text/labels.json": encode_labels([LabelRow(f"thing {i}", ()) for i in range(labels)]),
+        "text/labels.json": labels
+        or encode_labels([LabelRow(f"thing {i}", ()) for i in range(count)]),
         "text/vectors.npy": encode_array(vectors.astype(np.float32)),
         "text/mean.npy": encode_array(np.full(dim, 0.02, np.float32)),
     }
