@@ -63,16 +63,19 @@ def bank_graph(bundle: Bundle) -> onnx.ModelProto:
     return model
 
 
-def fused_graph(bundle: Bundle) -> onnx.ModelProto:
+def fused_graph(bundle: Bundle, encoder: onnx.ModelProto | None = None) -> onnx.ModelProto:
     """Encoder and bank in one: input "points", outputs "embedding" and those of `bank_graph`.
 
-    The encoder's part is the bundle's encoder.onnx, node by node.
+    Args:
+        bundle: whose bank it is.
+        encoder: the encoder's graph; the bundle's encoder.onnx, node by node, where None.
 
     Raises:
         BundleError: the encoder is no ONNX graph from "points" to "embedding", or as `bank_graph`.
         InputError: as `bank_graph`.
     """
-    model = encoder_graph_of(bundle)
+    model = onnx.ModelProto()
+    model.CopyFrom(encoder_graph_of(bundle) if encoder is None else encoder)
     bank = bank_graph(bundle)
     names = {name for node in model.graph.node for name in (node.name, *node.output)}
     names |= {tensor.name for tensor in model.graph.initializer}

@@ -1,0 +1,150 @@
+"""From a bundle to its engines on this machine, top to bottom."""
+
+from __future__ import annotations
+
+import datetime
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from cg3d_export.tensorrt.build import BuiltPlan, build_plan
+from cg3d_export.tensorrt.machine import Machine
+from cg3d_export.tensorrt.options import BuildOptions, workspace_for
+from cg3d_export.tensorrt.parts import PartToBuild, parts_to_build
+from cg3d_export.tensorrt.timing_cache import default_timing_cache
+from cg3d_runtime.bundle import Bundle
+from cg3d_runtime.bundle.manifest import file_info
+from cg3d_runtime.engines.plan import (
+    ENGINES,
+    PlanInfo,
+    Precision,
+    plan_sources,
+    write_plan,
+)
+from cg3d_runtime.errors import EngineError, InputError
+
+
+@dataclass(frozen=True)
+class EngineJob:
+    """All that a build will do, settled before it starts; `--dry-run` shows it.
+
+    Attributes:
+        bundle: whose graphs are built.
+        precision: of the encoder.
+        options: with the workspace and the timing cache that will be used.
+        parts: in the order of building.
+        machine: what was found here.
+        folder: where the plans go.
+    """
+
+    bundle: Bundle
+    precision: Precision
+    options: BuildOptions
+    parts: tuple[PartToBuild, ...]
+    machine: Machine
+    folder: Path
+
+
+@dataclass(frozen=True)
+class BuiltPart:
+    """A plan that lies in its place.
+
+    Attributes:
+        part: what was built.
+        built: the plan and what was read back.
+        path: the plan's file; its sidecar is beside it.
+    """
+
+    part: PartToBuild
+    built: BuiltPlan
+    path: Path
+
+
+def engine_job(
+    bundle: Bundle,
+    options: BuildOptions,
+    machine: Machine,
+    precision: Precision | None = None,
+    points: int | None = None,
+    fuse: bool = False,
+) -> EngineJob:
+    """Settle what a build will do. Needs neither TensorRT nor a device.
+
+    Args:
+        bundle: an opened bundle.
+        options: how to build; a workspace or timing cache of None becomes the machine's default.
+        machine: for which.
+        precision: of the encoder; the bundle's where None.
+        points: what the user believes that the encoder takes; checked.
+        fuse: encoder and bank in one engine as well.
+
+    Raises:
+        InputError: points or precision are not what the bundle has.
+        BundleError: the bundle is damaged.
+        EngineError: a graph of the bundle is not one that engines can be built from.
+    """
+    takes = bundle.manifest.preprocess.points
+    if points not in (None, takes):
+        raise InputError(
+            f"--points {points}: the graphs of {bundle.root} take {takes} points, which was fixed "
+            f"when they were exported. Export the checkpoint again with --points {points}."
+        )
+    precision = precision or bundle.manifest.encoder.precision
+    device = machine.device
+    options = replace(
+        options,
+        workspace=options.workspace or workspace_for(device.memory_bytes if device else None),
+        timing_cache=options.timing_cache or default_timing_cache(machine),
+    )
+    return EngineJob(
+        bundle,
+        precision,
+        options,
+        parts_to_build(bundle, precision, options, fuse),
+        machine,
+        bundle.root / ENGINES / machine.tag(precision),
+    )
+
+
+def build_engines(
+    job: EngineJob, announce: Callable[[str], None] = lambda step: None
+) -> tuple[BuiltPart, ...]:
+    """Build every part, and put each beside the bundle as soon as it is made.
+
+    Args:
+        job: of `engine_job`, on a machine that has TensorRT and a device.
+        announce: told the name of every step before it.
+
+    Raises:
+        EngineError, InputError, DependencyError: as `build_plan`.
+        BundleError: the disk refused a plan.
+    """
+    done = []
+    for part in job.parts:
+        announce(f"building the engine of the {part.part.replace('_', ' ')}")
+        built = build_plan(part.model, part.profiles, job.options, part.part, part.precision)
+        write_plan(job.folder, part.part, built.plan, _info(job, part, built))
+        done.append(BuiltPart(part, built, job.folder / f"{part.part}.plan"))
+    return tuple(done)
+
+
+def _info(job: EngineJob, part: PartToBuild, built: BuiltPlan) -> PlanInfo:
+    device = job.machine.device
+    if device is None:
+        raise EngineError("a plan is made for a device, and there is none here")
+    return PlanInfo(
+        part=part.part,
+        precision=part.precision,
+        plan=file_info(built.plan),
+        onnx_sha256=part.onnx_sha256,
+        sources=plan_sources(job.bundle, part.part),
+        tensorrt=built.tensorrt,
+        compute_capability=device.compute_capability,
+        device=device.name,
+        driver=device.driver,
+        profiles=part.profiles,
+        layer_types=built.layer_types,
+        version_compatible=job.options.version_compatible,
+        hardware_compatibility=job.options.hardware_compatibility,
+        created=datetime.date.today().isoformat(),
+    )
