@@ -49,6 +49,11 @@ def test_overrides(tmp_path: Path) -> None:
         ("a: [", [], "not valid YAML"),
         ("seed: 1", ["seed"], "a.b=value"),
         ("seed: 1", ["seed.x=1"], "'seed' is not a section"),
+        ("seed: 1", ["optimizer.lr=1"], "unknown key 'optimizer'.*'optimiser'"),
+        ("seed: 1", ["optimiser.epoch=1"], "optimiser: unknown key 'epoch'.*'epochs'"),
+        ("seed: 1", ["data=[1]"], "data should be a section of keys"),
+        ("seed: 1", ["augmentation.scale=[0.5, much]"], "scale should be a float, not 'much'"),
+        ("seed: 1", ["augmentation.scale=[0.5"], "value is not valid YAML"),
     ],
 )
 def test_mistakes_are_named(tmp_path: Path, text: str, overrides: list[str], message: str) -> None:

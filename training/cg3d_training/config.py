@@ -216,7 +216,10 @@ def load_config(kind: type[T], source: str, overrides: Sequence[str] = ()) -> T:
             node = node.setdefault(parent, {})
             if not isinstance(node, dict):
                 raise TrainingError(f"--set {override!r}: {parent!r} is not a section")
-        node[last] = yaml.safe_load(value)
+        try:
+            node[last] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise TrainingError(f"--set {override!r}: the value is not valid YAML") from error
     return from_dict(kind, raw, where=source)
 
 

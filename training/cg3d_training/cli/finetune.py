@@ -12,6 +12,7 @@ from cg3d_training.cli.options import (
     training_options,
     use_threads,
 )
+from cg3d_training.cli.resume import chosen_run, read_recipe
 
 
 @click.command("finetune")
@@ -23,8 +24,8 @@ from cg3d_training.cli.options import (
 )  # fmt: skip
 @device_option
 def finetune_command(
-    config: str, output: Path, start: str | None, overrides: tuple[str, ...], resume: bool,
-    log: tuple[str, ...], threads: int | None, device: str,
+    config: str | None, output: Path | None, start: str | None, overrides: tuple[str, ...],
+    resume: str | None,    log: tuple[str, ...], threads: int | None, device: str,
 ) -> None:  # fmt: skip
     """Train a point cloud classifier from CG3D weights or from scratch, and test it.
 
@@ -37,14 +38,17 @@ def finetune_command(
     """
     import dataclasses
 
-    from cg3d_training.config import FinetuneConfig, load_config
-    from cg3d_training.finetuning.finetune import finetune
+    from cg3d_training.config import FinetuneConfig
+    from cg3d_training.finetuning.finetune import RESULTS, finetune
     from cg3d_training.finetuning.report import seed_table
 
     use_threads(threads)
-    recipe = load_config(FinetuneConfig, config, overrides)
+    given = read_recipe(FinetuneConfig, config, overrides)
     if start:
-        recipe = dataclasses.replace(recipe, start=start)
-    result = finetune(recipe, output, resume, chosen_device(device), log)
+        if given is None:
+            raise click.UsageError("--from changes a recipe: give --config RECIPE too")
+        given = dataclasses.replace(given, start=start)
+    recipe, folder, resuming = chosen_run(FinetuneConfig, given, output, resume, RESULTS)
+    result = finetune(recipe, folder, resuming, chosen_device(device), log)
     click.echo(seed_table(result))
-    click.echo(f"{output / 'report.md'}: by class, and the confusion matrix")
+    click.echo(f"{folder / 'report.md'}: by class, and the confusion matrix")

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cg3d_training.cli.resume import HERE
+
 Command = Callable[..., Any]
 
 
@@ -19,16 +21,22 @@ def training_options(folder: str) -> Callable[[Command], Command]:
     """
     options = [
         click.option(
-            "--config", required=True, metavar="RECIPE", help="A YAML file or a recipe's name."
+            "--config", metavar="RECIPE",
+            help="A YAML file or a recipe's name (`cg3d-train recipes` lists them); with --resume "
+            "it may be left out.",
         ),
         click.option(
-            "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path),
+            "-o", "--output", type=click.Path(file_okay=False, path_type=Path),
             help=folder,
         ),
         click.option(
             "--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Change the recipe."
         ),
-        click.option("--resume", is_flag=True, help="Go on where the folder's state left off."),
+        click.option(
+            "--resume", is_flag=False, flag_value=HERE, metavar="[latest|FOLDER]",
+            help="Go on where a run left off: the one in -o; `latest`: the newest unfinished one "
+            "in or below -o; FOLDER: that one.",
+        ),
         click.option(
             "--log", multiple=True, type=click.Choice(["tensorboard", "wandb"]),
             help="Log there too; log.jsonl is always written. May be given twice.",

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from cg3d_training.cli.options import training_options, use_threads
+from cg3d_training.cli.resume import chosen_run, read_recipe
 
 
 @click.command("pretrain")
 @training_options("Folder of the run: config, log, state and checkpoint.")
 def pretrain_command(
-    config: str, output: Path, overrides: tuple[str, ...], resume: bool, log: tuple[str, ...],
-    threads: int | None,
+    config: str | None, output: Path | None, overrides: tuple[str, ...], resume: str | None,
+    log: tuple[str, ...], threads: int | None,
 ) -> None:  # fmt: skip
     """Train a 3D encoder against frozen CLIP text vectors (paper, eq. 5).
 
@@ -22,15 +23,18 @@ def pretrain_command(
       cg3d-train pretrain --config household-small -o runs/small
       cg3d-train pretrain --config household-small -o runs/try --set optimiser.epochs=5 \\
         --set data.validation=0.15
-      cg3d-train pretrain --config household-small -o runs/small --resume
+      cg3d-train pretrain --resume runs/small
+      cg3d-train pretrain -o runs --resume latest
     """
-    from cg3d_training.config import PretrainConfig, load_config
+    from cg3d_training.config import PretrainConfig
     from cg3d_training.pretrain import pretrain
 
     use_threads(threads)
-    checkpoint = pretrain(load_config(PretrainConfig, config, overrides), output, resume, log)
+    given = read_recipe(PretrainConfig, config, overrides)
+    recipe, folder, resuming = chosen_run(PretrainConfig, given, output, resume)
+    checkpoint = pretrain(recipe, folder, resuming, log)
     click.echo(
-        f"{output / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
+        f"{folder / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects, {checkpoint.record['epochs']} epochs, "
         f"{checkpoint.record['seconds']} s"
     )

@@ -12,13 +12,14 @@ from cg3d_training.cli.options import (
     training_options,
     use_threads,
 )
+from cg3d_training.cli.resume import chosen_run, read_recipe
 
 
 @click.command("pretrain-triplets")
 @training_options("Folder of the run: config, log, state, checkpoint and prompts.")
 @device_option
 def pretrain_triplets_command(
-    config: str, output: Path, overrides: tuple[str, ...], resume: bool,
+    config: str | None, output: Path | None, overrides: tuple[str, ...], resume: str | None,
     log: tuple[str, ...], threads: int | None, device: str,
 ) -> None:  # fmt: skip
     """Train a 3D encoder on points, pictures and captions, with a teacher (paper, eq. 4 to 9).
@@ -30,15 +31,15 @@ def pretrain_triplets_command(
       cg3d-train pretrain-triplets --config paper-point-transformer -o runs/paper \\
         --set data.shards=shards --set teacher.weights=slip_base_100ep.pt
     """
-    from cg3d_training.config import load_config
     from cg3d_training.triplets.config import TripletConfig
     from cg3d_training.triplets.pretrain import pretrain_triplets
 
     use_threads(threads)
-    recipe = load_config(TripletConfig, config, overrides)
-    checkpoint = pretrain_triplets(recipe, output, resume, chosen_device(device), log)
+    given = read_recipe(TripletConfig, config, overrides)
+    recipe, folder, resuming = chosen_run(TripletConfig, given, output, resume)
+    checkpoint = pretrain_triplets(recipe, folder, resuming, chosen_device(device), log)
     click.echo(
-        f"{output / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
+        f"{folder / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects of {checkpoint.record['labels']} names, "
         f"{checkpoint.record['epochs']} epochs, {checkpoint.record['seconds']} s"
     )

@@ -47,6 +47,9 @@ from cg3d_training.runs.environment import environment
 from cg3d_training.runs.loggers import LOG, check_loggers
 from cg3d_training.runs.run import Run
 
+#: The file that a finished run has.
+RESULTS = "results.json"
+
 #: Streams of chance of a seed, beside those of its epochs.
 _SHARE, _VALIDATION, _VOTES = 1, 2, 3
 
@@ -107,13 +110,16 @@ def finetune(
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     start = _start(Path(config.start), spec) if config.start else None
     data = _load(config, build_encoder(spec).points)
+    recipe = json.dumps(dataclasses.asdict(config), indent=1, sort_keys=True)
+    if not resume:
+        write_atomically(output / "config.json", recipe.encode())
     results = []
     for seed in config.seeds:
         own = dataclasses.replace(config, seeds=(seed,))
         folder = output / f"seed-{seed}"
         results.append(_one_seed(own, spec, start, data, folder, resume, device, log))
     result = FinetuneResult(data.classes, tuple(results))
-    write_atomically(output / "results.json", json.dumps(result.as_dict(config)).encode())
+    write_atomically(output / RESULTS, json.dumps(result.as_dict(config)).encode())
     write_atomically(output / "report.md", as_markdown(result, config).encode())
     return result
 

@@ -28,7 +28,9 @@ from cg3d_training.triplets.config import TripletConfig
 
 STATE = "state.safetensors"
 
-C = TypeVar("C", bound=PretrainConfig | FinetuneConfig | TripletConfig)
+#: The recipes of all kinds of run.
+AnyConfig = PretrainConfig | FinetuneConfig | TripletConfig
+C = TypeVar("C", bound=AnyConfig)
 
 
 class Run(Generic[C]):
