@@ -27,7 +27,8 @@ from cg3d_training.encoders.classifier import classifier_spec, load_body
 from cg3d_training.finetuning.classification import class_report, class_table, confusion_table
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.finetuning.voting import plain_logits, voted_logits
-from cg3d_training.runs.run import Run, learning_rate
+from cg3d_training.runs.optimiser import learning_rate
+from cg3d_training.runs.run import Run
 
 TINY = {
     "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,

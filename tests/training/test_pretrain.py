@@ -20,7 +20,8 @@ from cg3d_training.config import (
     PretrainConfig,
 )
 from cg3d_training.pretrain import pretrain, training_data
-from cg3d_training.runs.run import Run, learning_rate
+from cg3d_training.runs.optimiser import learning_rate
+from cg3d_training.runs.run import Run
 
 TINY = {
     "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,

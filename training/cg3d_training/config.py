@@ -22,6 +22,9 @@ from cg3d_training.data.augment import Augmentation
 
 T = TypeVar("T")
 
+#: Of the encoder's forward pass. fp16 comes with a scaled loss.
+Precision = Literal["fp32", "bf16", "fp16"]
+
 
 @dataclass(frozen=True)
 class DataConfig:
@@ -49,11 +52,13 @@ class LossConfig:
 
     Attributes:
         temperature: tau.
+        learn_temperature: learn it as CLIP does, beginning with `temperature`.
         negatives: the texts that a cloud is set against: those of the batch, as in the paper, or
             the whole vocabulary (the text vectors are frozen, so they cost one product).
     """
 
     temperature: float = 0.07
+    learn_temperature: bool = False
     negatives: Literal["batch", "vocabulary"] = "batch"
 
 
@@ -70,6 +75,8 @@ class OptimiserConfig:
         momentum: of SGD; AdamW has none to set.
         weight_decay: on matrices only.
         clip_norm: largest norm of the gradient.
+        chunk: clouds that a process embeds at once, at most; 0: its whole share of the batch. The
+            loss is always that of the whole batch, see `cg3d_training.runs.chunks`.
         ema: decay of the running mean of the weights that is evaluated and exported; 0 for none.
     """
 
@@ -83,7 +90,23 @@ class OptimiserConfig:
     momentum: float = 0.9
     weight_decay: float = 0.05
     clip_norm: float = 10.0
+    chunk: int = 0
     ema: float = 0.0
+
+
+def check_optimiser(config: OptimiserConfig) -> None:
+    """Refuse what no run can mean.
+
+    Raises:
+        TrainingError: a number is out of bounds.
+    """
+    if config.chunk < 0:
+        raise TrainingError(f"optimiser.chunk is {config.chunk}; 0 is for the whole share at once")
+    if config.chunk == 1:
+        raise TrainingError(
+            "optimiser.chunk is 1: batch normalisation takes its statistics over a chunk, so that "
+            "it needs more"
+        )
 
 
 @dataclass(frozen=True)
@@ -95,6 +118,7 @@ class PretrainConfig:
         encoder_sizes: sizes that differ from it.
         seed: of weights, order and augmentation.
         precision: of the forward pass; the loss is always float32.
+        compile: have torch compile the encoder, which needs a C++ compiler or, on a GPU, triton.
         save_every: steps between states within an epoch to resume from; 0: at its end alone.
         validate: epochs between checks on the held-out objects, which `data.validation` says; the
             last epoch is always checked. 0: never.
@@ -103,7 +127,8 @@ class PretrainConfig:
     encoder: str = "point_transformer_small"
     encoder_sizes: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
+    compile: bool = False
     save_every: int = 0
     validate: int = 1
     data: DataConfig = field(default_factory=DataConfig)
@@ -170,7 +195,7 @@ class FinetuneConfig:
     encoder_sizes: dict[str, Any] = field(default_factory=dict)
     start: str | None = None
     seeds: tuple[int, ...] = (1, 2, 3)
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
     label_smoothing: float = 0.0
     validate: int = 1
     data: LabelledConfig = field(default_factory=LabelledConfig)

@@ -23,12 +23,15 @@ def nce(logits: Tensor, positives: Tensor) -> Tensor:
     return -((positives[rows] / weight[rows, None]) * log_probability).sum(dim=1).mean()
 
 
-def contrastive_loss(a: Tensor, b: Tensor, positives: Tensor, temperature: float) -> Tensor:
+def contrastive_loss(
+    a: Tensor, b: Tensor, positives: Tensor, temperature: Tensor | float
+) -> Tensor:
     """Half the sum of NCE from a to b and from b to a (eq. 4 and 5).
 
     Args:
         a: (A, d) and b: (B, d), unit rows.
         positives: (A, B) weights, see `nce`.
+        temperature: tau, a number or a () tensor that may take gradients.
     """
     logits = a.float() @ b.float().T / temperature
     return 0.5 * (nce(logits, positives) + nce(logits.T, positives.T))
@@ -59,7 +62,7 @@ def encoder_loss(
     images: Tensor | None,
     texts: Tensor | None,
     positives: Tensor,
-    temperature: float,
+    temperature: Tensor | float,
 ) -> Tensor:
     """L3D, what trains the 3D encoder: point-image plus point-text (eq. 7).
 
@@ -78,7 +81,9 @@ def encoder_loss(
     return torch.stack(terms).sum()
 
 
-def prompt_loss(images: Tensor, texts: Tensor, positives: Tensor, temperature: float) -> Tensor:
+def prompt_loss(
+    images: Tensor, texts: Tensor, positives: Tensor, temperature: Tensor | float
+) -> Tensor:
     """LP, what trains the prompts: CLIP's own loss between images and texts (eq. 9).
 
     The equation as printed takes the logarithm of an NCE that is a logarithm already. That is a

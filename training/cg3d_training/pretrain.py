@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections import Counter
 from collections.abc import Sequence
@@ -25,7 +26,7 @@ from cg3d_training.checkpoint import (
     cpu_state,
     save_checkpoint,
 )
-from cg3d_training.config import PretrainConfig
+from cg3d_training.config import PretrainConfig, check_optimiser
 from cg3d_training.data.augment import augment
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.clouds import OrderedClouds
@@ -39,12 +40,19 @@ from cg3d_training.data.household import (
 from cg3d_training.data.names import NameMatcher
 from cg3d_training.encoders import EncoderSpec, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
-from cg3d_training.runs.distributed import gather_rows, join_batch_norms, join_world, leave_world
+from cg3d_training.runs.distributed import (
+    gather_rows,
+    join_batch_norms,
+    join_world,
+    leave_world,
+    own_device,
+)
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
 from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.runs.run import Run
 from cg3d_training.runs.zero_shot import zero_shot
+from cg3d_training.temperature import Temperature, check_temperature
 
 
 @dataclass(frozen=True)
@@ -92,13 +100,17 @@ def training_data(config: PretrainConfig) -> TrainingData:
 
 
 def pretrain(
-    config: PretrainConfig, output: Path, resume: bool = False, log: Sequence[str] = ()
+    config: PretrainConfig,
+    output: Path,
+    resume: bool = False,
+    log: Sequence[str] = (),
+    device: str = "cpu",
 ) -> Checkpoint:
     """Train an encoder and write its checkpoint to `output`.
 
-    Deterministic by seed on one machine: every epoch draws its own randomness from the seed and
-    its number, so that a resumed run takes the very steps that an unbroken one would. Started by
-    torchrun, K processes share every batch and compute what one would compute of the whole
+    Deterministic by seed on one machine's CPU: every epoch draws its own randomness from the seed
+    and its number, so that a resumed run takes the very steps that an unbroken one would. Started
+    by torchrun, K processes share every batch and compute what one would compute of the whole
     (stochastic depth, where the encoder has it, draws for itself in each).
 
     Args:
@@ -106,23 +118,29 @@ def pretrain(
         output: folder of the run.
         resume: go on where the folder's state left off.
         log: where the numbers go beside `log.jsonl`, see `cg3d_training.runs.loggers`.
+        device: "cpu" or "cuda"; of several processes on a machine each takes its own GPU.
 
     Raises:
         TrainingError: the data, the recipe or the state to resume from cannot be used.
-        DependencyError: a logger's package is not installed.
+        StoppedError: the run was asked to stop (SIGTERM, SIGINT), and its state is saved.
+        DependencyError: a logger's package is not installed, or there is nothing to compile with.
     """
     started = time.monotonic()
     check_loggers(log)
-    world = join_world()
+    check_optimiser(config.optimiser)
+    check_temperature(config.loss.temperature, config.loss.learn_temperature)
+    device = own_device(device, os.environ, torch.cuda.device_count())
+    world = join_world(device)
     share = world.slice_of(config.optimiser.batch_size)
     data = training_data(config)
     torch.manual_seed(config.seed)
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
-    encoder = build_encoder(spec)
+    encoder = build_encoder(spec).to(device)
     join_batch_norms(encoder, world)
     steps = len(data.train) // config.optimiser.batch_size
-    run = Run(spec, encoder, config, output, steps, world, log)
+    temperature = Temperature(config.loss.temperature, config.loss.learn_temperature).to(device)
+    run = Run(spec, encoder, config, output, steps, world, log, temperature=temperature)
     if resume:
         run.load()
     else:
@@ -130,22 +148,25 @@ def pretrain(
 
     vectors = torch.from_numpy(data.vocabulary.vectors)
     mean = text_mean(vectors)
-    anchors = centred_rows(vectors, mean)
-    labels = torch.from_numpy(positives(data.train.objects, len(vectors)))
+    anchors = centred_rows(vectors, mean).to(device)
+    labels = torch.from_numpy(positives(data.train.objects, len(vectors))).to(device)
     quiet = not world.is_first
     clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed, quiet)
     check = _check(data, anchors, config, encoder.points) if len(data.validation) else None
-    for epoch in range(run.epoch, config.optimiser.epochs):
-        loss = _train_epoch(run, clouds, labels, anchors, share, started)
-        entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
-        if check is not None and run.validates():
-            entry |= zero_shot(run.averaged(), *check)
-        run.finish_epoch(entry)
+    with run.stop:
+        for epoch in range(run.epoch, config.optimiser.epochs):
+            loss = _train_epoch(run, clouds, labels, anchors, share, started)
+            entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
+            if config.loss.learn_temperature:
+                entry["temperature"] = temperature.value()
+            if check is not None and run.validates():
+                entry |= zero_shot(run.averaged(), *check)
+            run.finish_epoch(entry)
     run.close()
 
     record = _record(config, data, run.seconds(started)) | {"processes": world.size}
     checkpoint = Checkpoint(
-        spec, cpu_state(run.averaged()), mean, 1.0 / config.loss.temperature,
+        spec, cpu_state(run.averaged()), mean, 1.0 / temperature.value(),
         dataclasses.asdict(config), record,
     )  # fmt: skip
     if world.is_first:
@@ -163,7 +184,7 @@ def _train_epoch(
     started: float,
 ) -> float:
     config, size = run.config, run.config.optimiser.batch_size
-    draws = EpochDraws(config.seed, run.epoch, run.world)
+    draws = EpochDraws(config.seed, run.epoch, run.world, anchors.device)
     order = draws.numpy.permutation(len(labels))
     losses = run.continue_epoch(draws)
     run.encoder.train()
@@ -173,20 +194,17 @@ def _train_epoch(
         # number.
         with run.meter.data():
             whole = augment(clouds.batch(rows, draws.numpy), config.augmentation, draws.torch)
-        points = whole[share]
-        with torch.autocast("cpu", torch.bfloat16, enabled=config.precision == "bf16"):
-            embedding = run.encoder.embed_ordered(points)
+        embedding = run.through(run.embed_ordered, whole[share].to(anchors.device))
         embedding = gather_rows(unit_rows(embedding), run.world)
         targets, texts = labels[rows], anchors
         if config.loss.negatives == "batch":
             named = targets.any(dim=0)
             targets, texts = targets[:, named], anchors[named]
-        loss = contrastive_loss(embedding, texts, targets, config.loss.temperature)
+        loss = contrastive_loss(embedding, texts, targets, run.temperature())
         run.step(loss)
         losses.append(loss.item())
         run.took_step(losses[-1])
-        if config.save_every and len(losses) % config.save_every == 0:
-            run.save_inside(losses, draws, run.seconds(started))
+        run.end_step(losses, draws, config.save_every, started)
     return float(np.mean(losses))
 
 

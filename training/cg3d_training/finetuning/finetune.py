@@ -32,7 +32,7 @@ from cg3d_training.checkpoint import (
     save_checkpoint,
     write_atomically,
 )
-from cg3d_training.config import FinetuneConfig
+from cg3d_training.config import FinetuneConfig, check_optimiser
 from cg3d_training.data.augment import augment
 from cg3d_training.data.candidates import Candidates
 from cg3d_training.data.labelled import load_labelled
@@ -174,8 +174,8 @@ def _train_epoch(
     run: Run[FinetuneConfig], data: _Data, rows: NDArray[np.int64], epoch: int
 ) -> dict[str, Any]:
     config, size = run.config, run.config.optimiser.batch_size
-    draws = EpochDraws(config.seeds[0], epoch, run.world)
     device = next(run.encoder.parameters()).device
+    draws = EpochDraws(config.seeds[0], epoch, run.world, device)
     run.encoder.train()
     order = draws.numpy.permutation(rows)
     losses, right = run.continue_epoch(draws), []
@@ -185,8 +185,7 @@ def _train_epoch(
             clouds = data.clouds.draw(batch, draws.numpy)
             points = augment(clouds, config.augmentation, draws.torch)
         labels = torch.from_numpy(data.labels[batch]).to(device)
-        with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bf16"):
-            logits = run.encoder(points.to(device))
+        logits = run.through(run.encoder, points.to(device))
         loss = functional.cross_entropy(
             logits.float(), labels, label_smoothing=config.label_smoothing
         )
@@ -268,6 +267,7 @@ def _rows(
 
 
 def _check(config: FinetuneConfig) -> None:
+    check_optimiser(config.optimiser)
     if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
         raise TrainingError(f"seeds should be different numbers from 0 up, not {config.seeds}")
     if not 0 < config.data.share <= 1:

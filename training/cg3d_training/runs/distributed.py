@@ -7,6 +7,7 @@ gathered with their gradients, and batch normalisation takes its statistics over
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -52,13 +53,45 @@ class World:
 ALONE = World(0, 1)
 
 
-def join_world() -> World:
-    """Join the processes that torchrun started, or stand alone where it did not."""
+def own_device(device: str, environment: Mapping[str, str], gpus: int) -> str:
+    """The device of this process: of several on one machine, each has a GPU of its own.
+
+    Args:
+        device: what all of them were told, "cpu" or "cuda".
+        environment: of the process; torchrun sets LOCAL_RANK, its number on this machine.
+        gpus: how many there are on this machine.
+
+    Raises:
+        TrainingError: there are more processes than GPUs.
+    """
+    if device != "cuda" or "LOCAL_RANK" not in environment:
+        return device
+    number = int(environment["LOCAL_RANK"])
+    if number >= gpus:
+        raise TrainingError(
+            f"process {number + 1} of this machine finds {gpus} GPUs; start one process for each "
+            "GPU (torchrun --nproc-per-node)"
+        )
+    return f"cuda:{number}"
+
+
+def backend_for(device: str) -> str:
+    """What processes talk by: tensors on the CPU by gloo, those on a GPU by nccl."""
+    return "cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo"
+
+
+def join_world(device: str = "cpu") -> World:
+    """Join the processes that torchrun started, or stand alone where it did not.
+
+    Args:
+        device: of this process, see `own_device`.
+    """
     if "WORLD_SIZE" not in os.environ:
         return ALONE
+    if device.startswith("cuda"):
+        torch.cuda.set_device(device)
     if not dist.is_initialized():
-        # Several processes train on CPUs so far, also where there is a GPU, which nccl wants.
-        dist.init_process_group("gloo")
+        dist.init_process_group(backend_for(device))
     return World(dist.get_rank(), dist.get_world_size())
 
 
@@ -92,21 +125,49 @@ def gather_rows(rows: Tensor, world: World) -> Tensor:
     return gathered
 
 
-def sum_gradients(module: nn.Module, world: World) -> None:
-    """Add up the gradients of all processes, in one message."""
+def same_start(module: nn.Module, world: World) -> None:
+    """Give every process the first one's weights: other CPUs may draw them a little differently."""
     if world.size == 1:
         return
-    gradients = [p.grad for p in module.parameters() if p.grad is not None]
-    flat = torch.cat([g.reshape(-1) for g in gradients])
+    for tensor in module.state_dict().values():
+        dist.broadcast(tensor, src=0)
+
+
+def sum_gradients(
+    parameters: Iterable[nn.Parameter], world: World, whole: Iterable[nn.Parameter] = ()
+) -> None:
+    """Add up the gradients of all processes, in one message.
+
+    Args:
+        parameters: through which each process sent its own rows.
+        world: the processes.
+        whole: whose gradient every process has whole already, such as a temperature's, which
+            comes from the loss of the joined batch; they get the mean.
+    """
+    if world.size == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    means = [p.grad for p in whole if p.grad is not None]
+    scaled = [g / world.size for g in means]
+    flat = torch.cat([g.reshape(-1) for g in (*gradients, *scaled)])
     dist.all_reduce(flat)
-    for gradient, part in zip(
-        gradients, torch.split(flat, [g.numel() for g in gradients]), strict=True
-    ):
+    gradients += means
+    parts = torch.split(flat, [g.numel() for g in gradients])
+    for gradient, part in zip(gradients, parts, strict=True):
         gradient.copy_(part.view_as(gradient))
 
 
+def any_process(asked: bool, world: World) -> bool:
+    """Whether this holds in one process at least. All processes call it."""
+    if world.size == 1:
+        return asked
+    flag = torch.tensor([int(asked)])  # on the CPU, so that no GPU is waited for
+    dist.all_reduce(flag, dist.ReduceOp.MAX)
+    return bool(flag.item())
+
+
 def gather_states(state: Tensor, world: World) -> Tensor:
-    """(K, bytes) uint8: a state of bytes of every process."""
+    """(K, bytes) uint8 on the CPU: a state of bytes of every process."""
     if world.size == 1:
         return state[None]
     parts = [torch.empty_like(state) for _ in range(world.size)]
@@ -133,6 +194,7 @@ class _SumOverProcesses(torch.autograd.Function):
 class JoinedBatchNorm1d(nn.BatchNorm1d):
     """Batch normalisation over the rows of all processes. torch's own needs a GPU."""
 
+    @torch.compiler.disable  # type: ignore[untyped-decorator]
     def forward(self, rows: Tensor) -> Tensor:
         """(M, C) or (M, C, L), like `torch.nn.BatchNorm1d`."""
         if not self.training or dist.get_world_size() == 1:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import math
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,17 +12,22 @@ from typing import Any, Generic, TypeVar
 import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
-from torch.nn import Parameter
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
-from cg3d_training.config import FinetuneConfig, OptimiserConfig, PretrainConfig, from_dict
+from cg3d_training.config import FinetuneConfig, PretrainConfig, from_dict
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
-from cg3d_training.runs.distributed import ALONE, World, sum_gradients
+from cg3d_training.runs.chunks import in_chunks
+from cg3d_training.runs.compiling import Function, compiled
+from cg3d_training.runs.distributed import ALONE, World, same_start, sum_gradients
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import environment
 from cg3d_training.runs.loggers import LOG, Logger, open_loggers
 from cg3d_training.runs.meter import Meter
+from cg3d_training.runs.optimiser import learning_rate, make_optimiser
+from cg3d_training.runs.precision import autocast, loss_scaler
+from cg3d_training.runs.stop import StoppedError, StopRequest
+from cg3d_training.temperature import Temperature
 from cg3d_training.triplets.config import TripletConfig
 
 STATE = "state.safetensors"
@@ -45,9 +49,13 @@ class Run(Generic[C]):
         world: the processes that train it; the first one writes the files.
         log: where its numbers go beside `log.jsonl`, see `loggers.LOGGERS`.
         clouds: in a step, where that is not the recipe's batch.
+        temperature: of the loss, on the device too; None where there is none.
 
     Attributes:
         meter: the progress bar; steps say to it when they wait for data.
+        device: kind of device that it trains on, "cpu" or "cuda".
+        embed_ordered: the encoder's, compiled where the recipe says so; for `through`.
+        stop: to be entered while `end_step` is called.
     """
 
     def __init__(
@@ -60,15 +68,25 @@ class Run(Generic[C]):
         world: World = ALONE,
         log: Sequence[str] = (),
         clouds: int | None = None,
+        temperature: Temperature | None = None,
     ) -> None:
         self.spec, self.encoder, self.config, self.output = spec, encoder, config, output
         self.steps_per_epoch, self.world = steps_per_epoch, world
+        self.temperature = temperature or Temperature(1.0)
         self.epoch = 0
         self.trained_seconds = 0.0
         decay = [p for p in encoder.parameters() if p.ndim > 1]
         rest = [p for p in encoder.parameters() if p.ndim <= 1]
+        rest += self.temperature.parameters()
         self._parameters = [*decay, *rest]
-        self._optimiser = _optimiser(config.optimiser, decay, rest)
+        self.device = self._parameters[0].device.type
+        self.embed_ordered: Function = encoder.embed_ordered
+        if not isinstance(config, FinetuneConfig) and config.compile:
+            self.embed_ordered = compiled(self.embed_ordered, self.device, world.size == 1)
+        same_start(encoder, world)
+        self._optimiser = make_optimiser(config.optimiser, decay, rest)
+        self._scaler = loss_scaler(config.precision, self.device)
+        self.stop = StopRequest(world)
         self._steps = 0
         self._average = {k: v.detach().clone() for k, v in encoder.state_dict().items()}
         self._inside: tuple[list[float], dict[str, Any], dict[str, Tensor]] | None = None
@@ -80,15 +98,32 @@ class Run(Generic[C]):
         )
         self._log_names, self._loggers = log, tuple[Logger, ...]()
 
+    def through(self, function: Function, points: Tensor) -> Tensor:
+        """What the encoder makes of points, in the precision and the chunks of the recipe.
+
+        Args:
+            function: `embed_ordered`, or the encoder.
+            points: (B, N, 3) on the device.
+        """
+
+        def whole(part: Tensor) -> Tensor:
+            with autocast(self.config.precision, self.device):
+                return function(part)
+
+        return in_chunks(whole, points, self.config.optimiser.chunk, self.encoder)
+
     def step(self, loss: Tensor) -> None:
         """One update of the weights and of their running mean."""
         for group in self._optimiser.param_groups:
             group["lr"] = self.lr()
         self._optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        sum_gradients(self.encoder, self.world)
+        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
+        sum_gradients(self.encoder.parameters(), self.world, self.temperature.parameters())
+        self._scaler.unscale_(self._optimiser)
         torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip_norm)
-        self._optimiser.step()
+        self._scaler.step(self._optimiser)
+        self._scaler.update()
+        self.temperature.clamp()
         self._steps += 1
         # A young mean follows faster, so that it never remembers the random start.
         decay = min(self.config.optimiser.ema, (1 + self._steps) / (10 + self._steps))
@@ -131,10 +166,30 @@ class Run(Generic[C]):
         self.epoch = entry["epoch"] + 1
         self._save({"epoch": self.epoch, "seconds": entry["seconds"]}, {})
 
+    def end_step(
+        self, losses: list[float], draws: EpochDraws, save_every: int, started: float
+    ) -> None:
+        """Save the state where it is due or the run was asked to stop.
+
+        Raises:
+            StoppedError: it was.
+        """
+        stop = self.stop.asked()
+        if stop or (save_every and len(losses) % save_every == 0):
+            self.save_inside(losses, draws, self.seconds(started))
+        if stop:
+            self.close()
+            raise StoppedError(
+                f"asked to stop after step {len(losses)} of epoch {self.epoch}: the state is saved "
+                f"in {self.output}, go on with --resume"
+            )
+
     def save_inside(self, losses: list[float], draws: EpochDraws, seconds: float) -> None:
         """Save the state within an epoch: the losses of its steps so far, and its randomness."""
         plain, tensors = draws.state()
-        inside = {"losses": losses, "draws": plain, "processes": self.world.size}
+        inside = {
+            "losses": losses, "draws": plain, "processes": self.world.size, "device": self.device
+        }  # fmt: skip
         self._save(
             {"epoch": self.epoch, "seconds": seconds, "inside": inside},
             {f"draws.{k}": v for k, v in tensors.items()},
@@ -169,9 +224,9 @@ class Run(Generic[C]):
             state = self._optimiser.state[parameter]
             held = {k: v for k, v in state.items() if v is not None}  # SGD without momentum
             tensors |= {f"optimiser.{i}.{k}": v for k, v in cpu_state(held).items()}
-        metadata = {
-            "state": json.dumps(about | {"steps": self._steps}), "config": self._config_json()
-        }  # fmt: skip
+        tensors |= {f"temperature.{k}": v for k, v in cpu_state(self.temperature).items()}
+        about = about | {"steps": self._steps, "scaler": self._scaler.state_dict()}
+        metadata = {"state": json.dumps(about), "config": self._config_json()}
         tensors |= self.further_state()
         write_atomically(self.output / STATE, to_bytes(tensors | more, metadata))
 
@@ -205,7 +260,7 @@ class Run(Generic[C]):
 
         Raises:
             TrainingError: there is no state, it belongs to another recipe, or it stands within an
-                epoch of another number of processes.
+                epoch of another number of processes or of another kind of device.
         """
         if not (self.output / STATE).is_file():
             raise TrainingError(
@@ -222,6 +277,9 @@ class Run(Generic[C]):
         self.epoch, self._steps = about["epoch"], about["steps"]
         self.trained_seconds = about["seconds"]
         self.encoder.load_state_dict(tensors_below(tensors, "encoder."))
+        self.temperature.load_state_dict(tensors_below(tensors, "temperature."))
+        if about["scaler"]:
+            self._scaler.load_state_dict(about["scaler"])
         device = self._parameters[0].device
         self._average = {k: v.to(device) for k, v in tensors_below(tensors, "average.").items()}
         for i, parameter in enumerate(self._parameters):
@@ -236,6 +294,11 @@ class Run(Generic[C]):
                 raise TrainingError(
                     f"{self.output} stopped within an epoch of {inside['processes']} processes; "
                     f"resume it with as many, not {self.world.size}"
+                )
+            if inside["device"] != self.device:
+                raise TrainingError(
+                    f"{self.output} stopped within an epoch on {inside['device']}; resume it with "
+                    f"--device {inside['device']}, not {self.device}"
                 )
             self._inside = inside["losses"], inside["draws"], tensors_below(tensors, "draws.")
         if not self.world.is_first:
@@ -265,31 +328,6 @@ class Run(Generic[C]):
         return json.dumps(dataclasses.asdict(self.config), indent=1, sort_keys=True)
 
 
-def _optimiser(
-    config: OptimiserConfig, decay: list[Parameter], rest: list[Parameter]
-) -> torch.optim.Optimizer:
-    groups: list[dict[str, Any]] = [
-        {"params": decay, "weight_decay": config.weight_decay},
-        {"params": rest, "weight_decay": 0.0},
-    ]
-    if config.kind == "sgd":
-        # Nesterov's step is not defined without momentum.
-        nesterov = config.momentum > 0
-        return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=nesterov)
-    return torch.optim.AdamW(groups, config.lr)
-
-
 def tensors_below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """Those whose names begin with a prefix, without it."""
     return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
-
-
-def learning_rate(config: OptimiserConfig, epoch: float) -> float:
-    """Linear warm-up, then a cosine down to `min_lr`; `epoch` counts in fractions."""
-    if epoch < config.warmup_epochs and config.warmup_lr is not None:
-        return config.warmup_lr + (config.lr - config.warmup_lr) * epoch / config.warmup_epochs
-    if epoch < config.warmup_epochs:
-        return config.lr * (epoch + 0.1) / (config.warmup_epochs + 0.1)
-    span = max(config.epochs - config.warmup_epochs, 1e-9)
-    progress = min(1.0, (epoch - config.warmup_epochs) / span)
-    return config.min_lr + (config.lr - config.min_lr) * 0.5 * (1 + math.cos(math.pi * progress))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from cg3d_training.config import OptimiserConfig, register_recipes
+from cg3d_training.config import OptimiserConfig, Precision, register_recipes
 from cg3d_training.data.augment import Augmentation
 
 
@@ -62,6 +62,8 @@ class TripletLossConfig:
         positives: what belongs together: all pairs of the same class name (the paper's words), or
             each object with itself alone (the official code).
         temperature: tau of all terms; null: the teacher's own (the official code).
+        learn_temperature: learn it as CLIP does, beginning with `temperature`, at the encoder's
+            steps; the prompts' take it as it is.
         centre: take the mean of the captions' vectors off them, as `cg3d-train pretrain` does;
             images stay as they are. The paper does not.
     """
@@ -70,6 +72,7 @@ class TripletLossConfig:
     texts: bool = True
     positives: Literal["class", "diagonal"] = "class"
     temperature: float | None = 0.07
+    learn_temperature: bool = False
     centre: bool = False
 
 
@@ -101,16 +104,18 @@ class TripletConfig:
         encoder_sizes: sizes that differ from it; `embedding_dim` has to be the teacher's.
         seed: of weights, prompts, order, views, captions and augmentation.
         precision: of the encoder's forward pass; teacher and loss are always float32.
+        compile: have torch compile the encoder, which needs a C++ compiler or, on a GPU, triton.
         save_every: steps between states within an epoch to resume from; 0: at its end alone.
         validate: epochs between checks on the objects of `data.validation`; the last epoch is
             always checked. 0: never.
-        optimiser: of the encoder; its epochs, batch_size and clip_norm are the prompts' too.
+        optimiser: of the encoder; its epochs, batch_size, clip_norm and chunk are the prompts' too.
     """
 
     encoder: str = "point_transformer"
     encoder_sizes: dict[str, Any] = field(default_factory=dict)
     seed: int = 1
-    precision: Literal["fp32", "bf16"] = "fp32"
+    precision: Precision = "fp32"
+    compile: bool = False
     save_every: int = 0
     validate: int = 1
     teacher: TeacherConfig = field(default_factory=TeacherConfig)

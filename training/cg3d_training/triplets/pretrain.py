@@ -12,6 +12,7 @@ A run's folder holds what that of `pretrain` does, and `prompts.safetensors` bes
 from __future__ import annotations
 
 import dataclasses
+import os
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -24,15 +25,22 @@ from safetensors.torch import save as to_bytes
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, write_atomically
+from cg3d_training.config import check_optimiser
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, text_mean
-from cg3d_training.runs.distributed import join_batch_norms, join_world, leave_world
+from cg3d_training.runs.distributed import (
+    join_batch_norms,
+    join_world,
+    leave_world,
+    own_device,
+)
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
 from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.runs.zero_shot import zero_shot
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
+from cg3d_training.temperature import Temperature, check_temperature
 from cg3d_training.triplets.batches import Loading, TripletBatches
 from cg3d_training.triplets.config import TripletConfig
 from cg3d_training.triplets.run import TripletRun, prompt_record
@@ -67,21 +75,21 @@ def pretrain_triplets(
         config: the recipe.
         output: folder of the run.
         resume: go on where the folder's state left off.
-        device: for torch, such as "cpu" or "cuda"; several processes train on CPUs.
+        device: "cpu" or "cuda"; of several processes on a machine each takes its own GPU.
         log: where the numbers go beside `log.jsonl`, see `cg3d_training.runs.loggers`.
         loading: how data are read; changes nothing of the result.
 
     Raises:
         TrainingError: the data, the teacher, the recipe or the state to resume from cannot be
             used.
-        DependencyError: a logger's package is not installed.
+        StoppedError: the run was asked to stop (SIGTERM, SIGINT), and its state is saved.
+        DependencyError: a logger's package is not installed, or there is nothing to compile with.
     """
     started = time.monotonic()
     check_loggers(log)
     _check(config)
-    world = join_world()
-    if world.size > 1 and device != "cpu":
-        raise TrainingError("several processes train on CPUs so far; use --device cpu with them")
+    device = own_device(device, os.environ, torch.cuda.device_count())
+    world = join_world(device)
     size = config.optimiser.batch_size
     share, quiet = world.slice_of(size), not world.is_first
     torch.manual_seed(config.seed)
@@ -100,7 +108,12 @@ def pretrain_triplets(
     batches = TripletBatches(
         objects, captions, config, encoder.points, PictureForm.of(teacher), share, loading
     )
-    run = TripletRun(spec, encoder, prompts, config, output, batches.steps, world, log)
+    temperature = Temperature(
+        config.loss.temperature or 1.0 / teacher.logit_scale, config.loss.learn_temperature
+    ).to(device)
+    run = TripletRun(
+        spec, encoder, prompts, config, output, batches.steps, world, log, temperature=temperature
+    )
     if resume:
         run.load()
     else:
@@ -112,25 +125,28 @@ def pretrain_triplets(
     if config.data.validation and world.is_first:
         folder = Path(config.data.validation)
         check = held_out(folder, encoder.points, config.seed, teacher, mean, device, quiet)
-    temperature = config.loss.temperature or 1.0 / teacher.logit_scale
     anchors = centred_rows(vectors, mean).to(device)
-    lesson = Lesson(batches, anchors, teacher, temperature, torch.device(device))
-    for epoch in range(run.epoch, config.optimiser.epochs):
-        entry = {"epoch": epoch} | _train_epoch(run, lesson, started)
-        entry |= {"lr": run.lr(), "seconds": run.seconds(started)}
-        if prompts is not None:
-            entry["lr_prompts"] = run.prompt_lr()
-        if check is not None and run.validates():
-            entry |= zero_shot(run.averaged(), check.points, check.anchors, check.own)
-        run.finish_epoch(entry)
+    lesson = Lesson(batches, anchors, teacher, torch.device(device))
+    with run.stop:
+        for epoch in range(run.epoch, config.optimiser.epochs):
+            entry = {"epoch": epoch} | _train_epoch(run, lesson, started)
+            entry |= {"lr": run.lr(), "seconds": run.seconds(started)}
+            if prompts is not None:
+                entry["lr_prompts"] = run.prompt_lr()
+            if config.loss.learn_temperature:
+                entry["temperature"] = temperature.value()
+            if check is not None and run.validates():
+                entry |= zero_shot(run.averaged(), check.points, check.anchors, check.own)
+            run.finish_epoch(entry)
     run.close()
 
     record = _record(config, objects, run.seconds(started)) | {
         "processes": world.size, "captions": len(captions.texts)
     }  # fmt: skip
     checkpoint = Checkpoint(
-        spec, cpu_state(run.averaged()), mean, 1.0 / temperature, dataclasses.asdict(config), record
-    )
+        spec, cpu_state(run.averaged()), mean, 1.0 / temperature.value(),
+        dataclasses.asdict(config), record,
+    )  # fmt: skip
     if world.is_first:
         if prompts is not None:
             data = to_bytes(cpu_state(prompts), prompt_record(config))
@@ -152,11 +168,9 @@ def _check(config: TripletConfig) -> None:
             "prompts change the pictures' vectors alone, and loss.images is off: set "
             "prompts.tokens to 0"
         )
-    if loss.temperature is not None and loss.temperature <= 0:
-        raise TrainingError(
-            f"loss.temperature is {loss.temperature}; it should be above 0, or null for the "
-            "teacher's own"
-        )
+    if loss.temperature is not None:
+        check_temperature(loss.temperature, loss.learn_temperature)
+    check_optimiser(config.optimiser)
 
 
 def _encoder(config: TripletConfig, teacher: Teacher) -> tuple[EncoderSpec, PointEncoder]:
@@ -180,7 +194,7 @@ def _train_epoch(run: TripletRun, lesson: Lesson, started: float) -> dict[str, f
         The mean loss of the encoder's steps and that of the prompts', where there were any.
     """
     config = run.config
-    draws = EpochDraws(config.seed, run.epoch, run.world)
+    draws = EpochDraws(config.seed, run.epoch, run.world, lesson.device)
     losses = run.continue_epoch(draws)
     first = run.epoch * run.steps_per_epoch
     turns: dict[str, list[float]] = {"loss": [], "loss_prompts": []}
@@ -200,8 +214,7 @@ def _train_epoch(run: TripletRun, lesson: Lesson, started: float) -> dict[str, f
             name = "loss"
         losses.append(loss.item())
         run.took_step(losses[-1], name)
-        if config.save_every and len(losses) % config.save_every == 0:
-            run.save_inside(losses, draws, run.seconds(started))
+        run.end_step(losses, draws, config.save_every, started)
     for step, value in enumerate(losses):
         run.iteration = first + step
         turns["loss_prompts" if run.is_prompts_turn() else "loss"].append(value)

@@ -12,9 +12,11 @@ from torch import Tensor
 from cg3d_training.checkpoint import cpu_state
 from cg3d_training.config import OptimiserConfig
 from cg3d_training.encoders import EncoderSpec, PointEncoder
-from cg3d_training.runs.distributed import ALONE, World, sum_gradients
-from cg3d_training.runs.run import Run, learning_rate, tensors_below
+from cg3d_training.runs.distributed import ALONE, World, same_start, sum_gradients
+from cg3d_training.runs.optimiser import learning_rate
+from cg3d_training.runs.run import Run, tensors_below
 from cg3d_training.teachers import DeepPrompts
+from cg3d_training.temperature import Temperature
 from cg3d_training.triplets.config import TripletConfig
 
 
@@ -40,8 +42,11 @@ class TripletRun(Run[TripletConfig]):
         steps_per_epoch: int,
         world: World = ALONE,
         log: Sequence[str] = (),
+        temperature: Temperature | None = None,
     ) -> None:
-        super().__init__(spec, encoder, config, output, steps_per_epoch, world, log)
+        super().__init__(
+            spec, encoder, config, output, steps_per_epoch, world, log, temperature=temperature
+        )
         self.prompts = prompts
         self.iteration = 0
         its = config.prompts
@@ -50,6 +55,7 @@ class TripletRun(Run[TripletConfig]):
         )
         self._sgd: torch.optim.SGD | None = None
         if prompts is not None:
+            same_start(prompts, world)
             self._sgd = torch.optim.SGD(
                 prompts.parameters(), its.lr, its.momentum, weight_decay=its.weight_decay
             )
@@ -78,7 +84,7 @@ class TripletRun(Run[TripletConfig]):
             group["lr"] = self.prompt_lr()
         self._sgd.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
-        sum_gradients(self.prompts, self.world)
+        sum_gradients(self.prompts.parameters(), self.world)
         torch.nn.utils.clip_grad_norm_(self.prompts.parameters(), self.config.optimiser.clip_norm)
         self._sgd.step()
 

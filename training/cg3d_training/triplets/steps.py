@@ -15,6 +15,7 @@ from cg3d_training.losses import (
     prompt_loss,
     unit_rows,
 )
+from cg3d_training.runs.chunks import in_chunks
 from cg3d_training.runs.distributed import gather_rows
 from cg3d_training.teachers import Teacher
 from cg3d_training.triplets.batches import Batch, TripletBatches, Wanted
@@ -32,14 +33,12 @@ class Lesson:
         batches: the data.
         anchors: (captions, d) unit rows on the device.
         teacher: frozen.
-        temperature: of all losses.
         device: to train on.
     """
 
     batches: TripletBatches
     anchors: Tensor
     teacher: Teacher
-    temperature: float
     device: torch.device
 
 
@@ -54,9 +53,7 @@ def wanted(run: TripletRun, step: int) -> Wanted:
 def encoder_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     """L3D of a batch, with gradients to the encoder alone."""
     assert batch.points is not None
-    bf16 = run.config.precision == "bf16"
-    with torch.autocast(lesson.device.type, torch.bfloat16, enabled=bf16):
-        embedding = run.encoder.embed_ordered(batch.points.to(lesson.device))
+    embedding = run.through(run.embed_ordered, batch.points.to(lesson.device))
     images = texts = None
     if run.config.loss.images:
         with torch.no_grad():
@@ -65,20 +62,27 @@ def encoder_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
         texts = _texts(lesson, batch)
     return encoder_loss(
         gather_rows(unit_rows(embedding), run.world), images, texts,
-        _positives(run, lesson, batch), lesson.temperature,
+        _positives(run, lesson, batch), run.temperature(),
     )  # fmt: skip
 
 
 def prompt_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     """LP of a batch, with gradients to the prompts alone."""
     images, texts = _images(run, lesson, batch), _texts(lesson, batch)
-    return prompt_loss(images, texts, _positives(run, lesson, batch), lesson.temperature)
+    with torch.no_grad():
+        temperature = run.temperature()
+    return prompt_loss(images, texts, _positives(run, lesson, batch), temperature)
 
 
 def _images(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     """(B, d) unit rows: what the teacher makes of a picture of each object of the whole batch."""
     assert batch.pictures is not None
-    vectors = lesson.teacher.encode_image(batch.pictures.to(lesson.device), run.prompts)
+
+    def seen(part: Tensor) -> Tensor:
+        return lesson.teacher.encode_image(part, run.prompts)
+
+    chunk = run.config.optimiser.chunk
+    vectors = in_chunks(seen, batch.pictures.to(lesson.device), chunk, lesson.teacher)
     return gather_rows(unit_rows(vectors), run.world)
 
 
