@@ -183,8 +183,9 @@ def test_any_flipped_byte_of_a_header_is_noticed_or_harmless() -> None:
         ('{"key": "a", "shard": "../x.tar", "offset": 0, "size": 512}', "not the name of a shard"),
         ('{"key": "a", "shard": "none.tar", "offset": 0, "size": 512}', "not there"),
         ('{"key": "a", "shard": "shard-000000.tar", "offset": 7, "size": 512}', "no sample"),
-        ('{"key": "a", "shard": "shard-000000.tar", "offset": 0, "size": 99999999}', "has only"),
-        ('{"key": "000000", "shard": "shard-000000.tar", "offset": 0, "size": 512}', "two samples"),
+        ('{"key": "a", "shard": "shard-000001.tar", "offset": 0, "size": 99999999}', "has only"),
+        ('{"key": "000000", "shard": "shard-000001.tar", "offset": 0, "size": 512}', "two samples"),
+        ('{"key": "a", "shard": "shard-000000.tar", "offset": 0, "size": 512}', "not together"),
     ],
 )
 def test_damaged_indices_are_refused(folder: Path, line: str, message: str) -> None:

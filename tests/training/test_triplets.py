@@ -9,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import fsspec
 import numpy as np
 import open_clip
 import pytest
@@ -26,6 +27,7 @@ from cg3d_training.config import OptimiserConfig, list_recipes, load_config
 from cg3d_training.data.mesh_list import list_meshes
 from cg3d_training.data.samples import decode_view, encode_sample
 from cg3d_training.data.shards import ShardFolder, write_index, write_shard
+from cg3d_training.data.storage import Cache
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet, fit, picture
 from cg3d_training.data.triplets import TripletSettings
 from cg3d_training.losses import (
@@ -271,6 +273,27 @@ def test_two_processes_train_as_one(
     for name in ("loss", "loss_prompts"):
         assert [e[name] for e in two] == pytest.approx([e[name] for e in one], abs=1e-4), name
         assert one[-1][name] != pytest.approx(one[0][name], abs=1e-3)
+
+
+def test_shards_of_an_object_store_train_the_same_weights(
+    config: TripletConfig, shards: Path, tmp_path: Path
+) -> None:
+    """Read by another process, too."""
+    files = fsspec.filesystem("memory")
+    for path in shards.iterdir():
+        files.pipe_file(f"/trained/{path.name}", path.read_bytes())
+    config = dataclasses.replace(config, optimiser=OptimiserConfig(epochs=1, batch_size=4))
+    data = dataclasses.replace(config.data, shards="memory://trained")
+    loading = Loading(workers=1, cache=Cache(tmp_path / "cache", 10**8))
+    near = pretrain_triplets(config, tmp_path / "near")
+    far = pretrain_triplets(
+        dataclasses.replace(config, data=data), tmp_path / "far", loading=loading
+    )
+    for key, value in near.state_dict.items():
+        assert torch.equal(value, far.state_dict[key]), key
+    prompts = load_file(tmp_path / "far" / "prompts.safetensors")
+    for key, value in load_file(tmp_path / "near" / "prompts.safetensors").items():
+        assert torch.equal(value, prompts[key]), key
 
 
 def test_what_a_run_leaves(config: TripletConfig, tmp_path: Path) -> None:

@@ -26,7 +26,7 @@ from cg3d_sdk.version import __version__
 from cg3d_training.data.isolated import run_isolated
 from cg3d_training.data.mesh_list import MeshItem
 from cg3d_training.data.samples import encode_sample
-from cg3d_training.data.shards import INDEX, write_index, write_shard, write_whole
+from cg3d_training.data.shards import is_indexed, write_index, write_shard, write_whole
 from cg3d_training.data.triplets import TripletSettings, make_triplet
 
 #: What could not be used: a line for each object, with the reason.
@@ -88,10 +88,10 @@ def prepare(
     state = _state(items, settings, shard_objects)
     _begin(out, state)
     made = 0
-    if not (out / INDEX).is_file():
+    if not is_indexed(out):
         made = _make_all(folder, items, out, settings, shard_objects, workers)
         _collect_reports(out, items)
-        write_index(out)
+        write_index(out, quiet=False)
     shutil.rmtree(out / _PARTS, ignore_errors=True)
     for leftover in out.glob(".*.tmp"):  # of a run that was killed
         leftover.unlink(missing_ok=True)

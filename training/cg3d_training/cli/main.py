@@ -18,6 +18,7 @@ _VERBS = {
     "evaluate": ("cg3d_training.cli.evaluate", "evaluate_command"),
     "import": ("cg3d_training.cli.importing", "import_command"),
     "prepare": ("cg3d_training.cli.prepare", "prepare_command"),
+    "index": ("cg3d_training.cli.indexing", "index_command"),
 }
 
 

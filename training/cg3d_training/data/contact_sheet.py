@@ -32,14 +32,14 @@ def write_contact_sheet(shards: ShardFolder, path: Path, tile: int = 80) -> int:
     """
     image = require("PIL.Image", "train", "Writing a contact sheet")
     if len(shards) == 0:
-        raise TrainingError(f"{shards.folder} holds no object to show")
+        raise TrainingError(f"{shards.storage.where} holds no object to show")
     rows = np.unique(np.linspace(0, len(shards) - 1, min(len(shards), _MOST)).astype(int))
     columns = math.ceil(math.sqrt(len(rows) * 1.5))
     sheet = image.new("RGB", (columns * tile, math.ceil(len(rows) / columns) * tile), "white")
     for i, row in enumerate(tqdm(rows, desc="contact sheet", unit="object", leave=False)):
         views = shards[int(row)].views
         if not views:
-            raise TrainingError(f"{shards.entries[row].key} has no view to show")
+            raise TrainingError(f"{shards.index.key(row)} has no view to show")
         picture = image.fromarray(decode_view(views[0]))
         small = picture.resize((tile, tile), image.Resampling.LANCZOS)
         sheet.paste(small, (i % columns * tile, i // columns * tile))

@@ -1,78 +1,76 @@
-"""Sets of triplets: tar shards and an index of where in them each sample is.
+"""Sets of triplets: tar shards, and beside them what is read of them at the start.
 
     shard-000000.tar ...   samples, in the layout of webdataset (`samples.py`)
-    index.jsonl            a line for each: key, shard, offset, size
+    index.jsonl            where in them each sample is (`shard_index.py`)
+    objects.jsonl          what each is called
+    shards.json            sizes and hashes of the shards
 
 Any reader of webdataset streams the shards; the index makes every sample readable by its number.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
-from itertools import groupby
+from dataclasses import asdict
 from pathlib import Path
+from typing import IO, Any
 
-import numpy as np
-from numpy.typing import NDArray
+from tqdm import tqdm
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.data.samples import (
-    BLOCK,
-    LARGEST_FILE,
-    Sample,
-    decode_sample,
-    members,
-    split_name,
+from cg3d_training.data.samples import BLOCK, Sample, decode_sample, members, split_name
+from cg3d_training.data.shard_index import (
+    INDEX,
+    OBJECTS,
+    SUMS,
+    IndexEntry,
+    ShardIndex,
+    object_line,
+    read_index,
+    read_sums,
 )
+from cg3d_training.data.storage import Cache, storage_of
 
-INDEX = "index.jsonl"
-_SHARD = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9_.-]{0,120}\.tar")
-
-
-@dataclass(frozen=True)
-class IndexEntry:
-    """Where a sample is.
-
-    Attributes:
-        key: its key.
-        shard: file name of its tar.
-        offset: byte at which its first header begins.
-        size: bytes of all its blocks.
-    """
-
-    key: str
-    shard: str
-    offset: int
-    size: int
+_CHUNK = 1 << 22
 
 
 class ShardFolder:
-    """A folder of shards with its index.
+    """A folder of shards with its index, on this machine or in an object store.
 
-    Samples are read one by one from disk; nothing is kept, so that copies of it in many loader
-    processes cost nothing but the index.
+    Samples are read one by one; nothing is kept, so that copies of it in many processes cost
+    nothing but the index.
+
+    Attributes:
+        index: where each sample is.
+        storage: where the shards are.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, source: str | Path, cache: Cache | None = None) -> None:
         """Read the index.
 
-        Raises:
-            TrainingError: it is missing or damaged, or does not fit the shards.
-        """
-        self.folder = folder
-        self.entries = _read_index(folder)
+        Args:
+            source: a folder, or an address that fsspec opens (`s3://bucket/run`).
+            cache: for shards that are fetched; None: `default_cache()`.
 
-    @property
-    def counts(self) -> NDArray[np.int64]:
-        """(shards,) samples in each shard, in the order of the index."""
-        return np.array([len(list(run)) for _, run in groupby(e.shard for e in self.entries)])
+        Raises:
+            TrainingError: the index is missing or damaged, or does not fit the shards.
+            DependencyError: the package for this kind of address is not installed.
+        """
+        self.storage = storage_of(source, cache)
+        self.index = read_index(self.storage)
+        self._sums = read_sums(self.storage)
+        for shard, end in zip(self.index.shards, self.index.ends.tolist(), strict=True):
+            size = self.storage.size(shard, self._sums.get(shard))
+            if size is None:
+                raise TrainingError(f"{self.storage.where}: {shard} is not there")
+            if end > size:
+                raise TrainingError(f"{self.storage.where}: {shard} has only {size} bytes")
 
     def __len__(self) -> int:
-        return len(self.entries)
+        return len(self.index)
 
     def __getitem__(self, row: int) -> Sample:
         """The sample of a row of the index.
@@ -80,26 +78,37 @@ class ShardFolder:
         Raises:
             TrainingError: what the index points to is not that sample.
         """
-        entry = self.entries[row]
-        with (self.folder / entry.shard).open("rb") as file:
-            file.seek(entry.offset)
-            data = file.read(entry.size)
-        return _checked(data, entry)
+        entry = self.index[row]
+        with self._open(entry.shard) as file:
+            return _read(file, entry)
 
     def __iter__(self) -> Iterator[Sample]:
         """All samples in the order of the index, each shard read from front to back once."""
-        for entry, data in self._blocks():
-            yield _checked(data, entry)
-
-    def _blocks(self) -> Iterator[tuple[IndexEntry, bytes]]:
         row = 0
-        while row < len(self.entries):
-            shard = self.entries[row].shard
-            with (self.folder / shard).open("rb") as file:
-                while row < len(self.entries) and self.entries[row].shard == shard:
-                    file.seek(self.entries[row].offset)
-                    yield self.entries[row], file.read(self.entries[row].size)
-                    row += 1
+        for shard, count in zip(self.index.shards, self.index.counts.tolist(), strict=True):
+            with self._open(shard) as file:
+                for one in range(row, row + count):
+                    yield _read(file, self.index[one])
+            row += count
+
+    def check_cache(self, objects: int) -> None:
+        """See that the shards of so many objects fit the cache at a time, if there is one.
+
+        Raises:
+            TrainingError: they do not, so shards would be fetched for every sample anew.
+        """
+        sizes = [self._sums[shard].size for shard in self.index.shards if shard in self._sums]
+        share = min(1.0, (objects + int(self.index.counts.max(initial=0))) / max(len(self), 1))
+        if self.storage.room is not None and sum(sizes) * share > self.storage.room:
+            raise TrainingError(
+                f"{self.storage.where}: {objects} objects are shuffled together, whose shards "
+                f"have about {sum(sizes) * share / 1e9:.3g} GB, and the cache holds "
+                f"{self.storage.room / 1e9:.3g} GB: use a larger --cache-gb or a smaller "
+                "data.window"
+            )
+
+    def _open(self, shard: str) -> IO[bytes]:
+        return self.storage.open(shard, self._sums.get(shard))
 
 
 def write_shard(path: Path, samples: Iterable[bytes]) -> None:
@@ -112,22 +121,35 @@ def write_shard(path: Path, samples: Iterable[bytes]) -> None:
     write_whole(path, blocks())
 
 
-def write_index(folder: Path) -> list[IndexEntry]:
-    """Index all .tar files of a folder, in the order of their names, by reading their headers.
+def write_index(folder: Path, quiet: bool = True) -> ShardIndex:
+    """Index all .tar files of a folder, in the order of their names, by reading them.
 
-    Returns:
-        What was written to `index.jsonl`.
+    Writes `objects.jsonl`, `shards.json` and at last `index.jsonl`.
 
     Raises:
-        TrainingError: a tar is damaged, or a key is in two places.
+        TrainingError: a tar is damaged, a sample is not sound, or a key is in two places.
     """
-    entries: list[IndexEntry] = []
-    for path in sorted(folder.glob("*.tar")):
-        entries += _scan(path)
-    _check_keys(entries, folder)
-    lines = (json.dumps(asdict(entry)) + "\n" for entry in entries)
-    write_whole(folder / INDEX, (line.encode() for line in lines))
-    return entries
+    paths = sorted(folder.glob("*.tar"))
+    index = ShardIndex((entry for path in paths for entry in _scan(path)), str(folder))
+    rows = tqdm(range(len(index)), "index", unit="object", leave=False, disable=quiet)
+
+    def lines() -> Iterator[bytes]:
+        for row in rows:
+            entry = index[row]
+            with (folder / entry.shard).open("rb") as file:
+                yield _line(object_line(_read(file, entry)))
+
+    write_whole(folder / OBJECTS, lines())
+    sums = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths}
+    write_whole(folder / SUMS, [json.dumps(sums, indent=1).encode()])
+    entries = (asdict(index[row]) for row in range(len(index)))
+    write_whole(folder / INDEX, (_line(entry) for entry in entries))
+    return index
+
+
+def is_indexed(folder: Path) -> bool:
+    """Whether a folder has all that `write_index` writes."""
+    return all((folder / name).is_file() for name in (INDEX, OBJECTS, SUMS))
 
 
 def write_whole(path: Path, parts: Iterable[bytes]) -> None:
@@ -144,6 +166,18 @@ def write_whole(path: Path, parts: Iterable[bytes]) -> None:
         temporary.unlink(missing_ok=True)
 
 
+def _line(values: dict[str, Any]) -> bytes:
+    return (json.dumps(values, ensure_ascii=False) + "\n").encode()
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
 def _scan(path: Path) -> list[IndexEntry]:
     """The samples of one tar: runs of files with one key."""
     found: list[IndexEntry] = []
@@ -158,56 +192,10 @@ def _scan(path: Path) -> list[IndexEntry]:
     return found
 
 
-def _read_index(folder: Path) -> tuple[IndexEntry, ...]:
-    path = folder / INDEX
-    if not path.is_file():
-        raise TrainingError(f"{path} is missing; `cg3d-train prepare` writes it when it is done")
-    entries = []
-    sizes: dict[str, int] = {}
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            entry = _entry(line, f"{path}, line {number}")
-            if entry.shard not in sizes:
-                shard = folder / entry.shard
-                if not shard.is_file():
-                    raise TrainingError(f"{path} names {entry.shard}, which is not there")
-                sizes[entry.shard] = shard.stat().st_size
-            if entry.offset + entry.size > sizes[entry.shard]:
-                raise TrainingError(
-                    f"{path}, line {number}: {entry.shard} has only {sizes[entry.shard]} bytes"
-                )
-            entries.append(entry)
-    _check_keys(entries, folder)
-    return tuple(entries)
-
-
-def _entry(line: str, where: str) -> IndexEntry:
-    try:
-        values = json.loads(line)
-    except (ValueError, RecursionError) as error:
-        raise TrainingError(f"{where} is not JSON") from error
-    kinds = {"key": str, "shard": str, "offset": int, "size": int}
-    if not isinstance(values, dict) or {k: type(v) for k, v in values.items()} != kinds:
-        raise TrainingError(f"{where} should hold key, shard, offset and size")
-    entry = IndexEntry(**values)
-    if not _SHARD.fullmatch(entry.shard):
-        raise TrainingError(f"{where}: {entry.shard!r:.80} is not the name of a shard")
-    if entry.offset < 0 or entry.offset % BLOCK or not 0 < entry.size <= LARGEST_FILE:
-        raise TrainingError(f"{where}: no sample has {entry.size} bytes at {entry.offset}")
-    return entry
-
-
-def _check_keys(entries: list[IndexEntry], folder: Path) -> None:
-    seen = set()
-    for entry in entries:
-        if entry.key in seen:
-            raise TrainingError(f"{folder}: two samples have the key {entry.key}")
-        seen.add(entry.key)
-
-
-def _checked(data: bytes, entry: IndexEntry) -> Sample:
+def _read(file: IO[bytes], entry: IndexEntry) -> Sample:
+    file.seek(entry.offset)
     where = f"{entry.shard}: {entry.key}"
-    sample = decode_sample(data, where)
+    sample = decode_sample(file.read(entry.size), where)
     if sample.key != entry.key:
         raise TrainingError(f"{where}: the index points to {sample.key} instead")
     return sample

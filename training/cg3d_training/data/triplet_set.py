@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,7 +19,9 @@ from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.text.templates import fill, normal_name
 from cg3d_training.data.captions import TEMPLATES
 from cg3d_training.data.samples import Sample, decode_view
+from cg3d_training.data.shard_index import read_objects
 from cg3d_training.data.shards import ShardFolder
+from cg3d_training.data.storage import Cache
 from cg3d_training.teachers import Teacher
 
 _PHOTO = "A photo of a {}"
@@ -27,7 +30,8 @@ _PHOTO = "A photo of a {}"
 class TripletSet:
     """The objects of a folder that `cg3d-train prepare` made.
 
-    Points and pictures stay on the disk until they are asked for.
+    Points and pictures stay where they are until they are asked for; in memory there is a place, a
+    name and a caption of each object.
 
     Attributes:
         names: of each object, as `normal_name` writes it; objects of one name are one class.
@@ -39,52 +43,63 @@ class TripletSet:
         shard_counts: (shards,) int64, how many objects are in each; they are numbered in order.
     """
 
-    def __init__(self, folder: Path, points: int, quiet: bool = False) -> None:
-        """Read what there is.
+    def __init__(
+        self, source: str | Path, points: int, quiet: bool = False, cache: Cache | None = None
+    ) -> None:
+        """Read what there is, from the lines of `objects.jsonl` alone.
 
         Args:
-            folder: of shards.
+            source: a folder of shards, or its address in an object store.
             points: the least that every object must have.
             quiet: show no progress.
+            cache: for shards of an object store; None: `default_cache()`.
 
         Raises:
             TrainingError: the folder is missing or damaged, or an object has no name, no
                 pictures, or too few points.
+            DependencyError: the package for this kind of address is not installed.
         """
-        self._shards = ShardFolder(folder)
-        names, captions, prepared, views, licences = [], [], [], [], []
+        self._shards = ShardFolder(source, cache)
+        # Texts that occur again and again, as names and templates do, are kept once.
+        texts: dict[str, str] = {}
+        names, captions, prepared, views = [], [], [], array("h")
+        licences: Counter[str] = Counter()
         bar = tqdm(
-            self._shards, "triplets", total=len(self._shards), leave=False, disable=quiet,
-            unit="object",
+            read_objects(self._shards.storage, self._shards.index), "triplets",
+            total=len(self._shards), leave=False, disable=quiet, unit="object",
         )  # fmt: skip
-        for sample in bar:
-            record = sample.record
+        for row, facts in enumerate(bar):
+            name = normal_name(facts.name)
             for problem, there in {
-                "has no name": normal_name(record["name"]),
-                "has no pictures": sample.views,
-                f"has {len(sample.points)} points and the encoder takes {points}": (
-                    len(sample.points) >= points
+                "has no name": name,
+                "has no pictures": facts.views > 0,
+                f"has {facts.points} points and the encoder takes {points}": (
+                    facts.points >= points
                 ),
             }.items():
                 if not there:
                     raise TrainingError(
-                        f"{folder}: {sample.key} {problem}; make the shards anew with "
-                        "`cg3d-train prepare`"
+                        f"{source}: {self._shards.index.key(row)} {problem}; make the shards anew "
+                        "with `cg3d-train prepare`"
                     )
-            names.append(normal_name(record["name"]))
-            captions.append(tuple(record["captions"]))
-            prepared.append(record["caption"])
-            views.append(len(sample.views))
-            licences.append(str(record.get("licence") or "not stated"))
+            names.append(texts.setdefault(name, name))
+            captions.append(tuple(texts.setdefault(c, c) for c in facts.captions))
+            prepared.append(texts.setdefault(facts.caption, facts.caption))
+            views.append(facts.views)
+            licences[facts.licence or "not stated"] += 1
         self.names, self.captions, self.prepared = tuple(names), tuple(captions), tuple(prepared)
         numbers = {name: i for i, name in enumerate(dict.fromkeys(names))}
         self.classes = np.array([numbers[name] for name in names], np.int64)
         self.views = np.array(views, np.int64)
-        self.shard_counts = self._shards.counts
-        self.licences = dict(Counter(licences).most_common())
+        self.shard_counts = self._shards.index.counts
+        self.licences = dict(licences.most_common())
 
     def __len__(self) -> int:
         return len(self.names)
+
+    def check_cache(self, objects: int) -> None:
+        """See `ShardFolder.check_cache`."""
+        self._shards.check_cache(objects)
 
     def sample(self, row: int) -> Sample:
         """All there is of an object, read anew.

@@ -23,6 +23,7 @@ from cg3d_training.data.augment import Augmentation, augment
 from cg3d_training.data.clouds import one_order
 from cg3d_training.data.order import EpochOrder, OrderSettings
 from cg3d_training.data.samples import Sample
+from cg3d_training.data.storage import Cache
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet, picture
 from cg3d_training.triplets.config import TripletConfig
 
@@ -38,11 +39,13 @@ class Loading:
         ahead: batches that each of them holds ready.
         keep_mb: megabytes of ordered clouds that each process keeps, so as not to order them
             again at the next visit.
+        cache: for shards of an object store; None: `default_cache()`.
     """
 
     workers: int = 0
     ahead: int = 2
     keep_mb: int = 1024
+    cache: Cache | None = None
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,7 @@ class TripletBatches:
             raise TrainingError(
                 f"{data.shards}: {len(objects)} objects to train on, fewer than one batch of {size}"
             )
+        objects.check_cache(data.window * data.lanes)
         fixed = None
         if data.views == "fixed":
             fixed = np.random.default_rng(config.seed).integers(objects.views)

@@ -103,7 +103,7 @@ def pretrain_triplets(
     teacher, encoder = teacher.to(device), encoder.to(device)
     join_batch_norms(encoder, world)
 
-    objects = TripletSet(Path(config.data.shards), encoder.points, quiet)
+    objects = TripletSet(config.data.shards, encoder.points, quiet, loading.cache)
     captions = CaptionTable(objects, config.data.captions)
     batches = TripletBatches(
         objects, captions, config, encoder.points, PictureForm.of(teacher), share, loading
