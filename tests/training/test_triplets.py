@@ -30,6 +30,7 @@ from cg3d_training.data.shards import ShardFolder, write_index, write_shard
 from cg3d_training.data.storage import Cache
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet, fit, picture
 from cg3d_training.data.triplets import TripletSettings
+from cg3d_training.encoders import build_encoder, encoder_spec
 from cg3d_training.losses import (
     class_positives,
     contrastive_loss,
@@ -429,7 +430,10 @@ def test_mistakes_are_named(config: TripletConfig, tmp_path: Path, shards: Path)
 
 def test_every_shipped_recipe_loads() -> None:
     names = list_recipes(TripletConfig)
-    assert names == ["official-point-transformer", "paper-point-transformer", "small-cpu"]
+    assert names == [
+        "official-point-mlp", "official-point-transformer", "paper-point-mlp",
+        "paper-point-transformer", "small-cpu",
+    ]  # fmt: skip
     paper, official = (
         load_config(TripletConfig, f"{k}-point-transformer") for k in ("paper", "official")
     )
@@ -437,6 +441,28 @@ def test_every_shipped_recipe_loads() -> None:
     assert (paper.loss.temperature, official.loss.temperature) == (0.07, None)
     assert official.prompts.lr == official.prompts.min_lr
     assert load_config(TripletConfig, "small-cpu", ["prompts.tokens=0"]).prompts.tokens == 0
+
+
+@pytest.mark.parametrize("kind", ["paper", "official"])
+def test_recipes_of_point_mlp(kind: str) -> None:
+    """They build a PointMLP for SLIP's 512 numbers, and differ from PointTransformer's as told."""
+    mlp, other = (load_config(TripletConfig, f"{kind}-{name}") for name in
+                  ("point-mlp", "point-transformer"))  # fmt: skip
+    encoder = build_encoder(encoder_spec(mlp.encoder))
+    assert sum(p.numel() for p in encoder.parameters()) == 13_095_360
+    assert encoder.embedding_dim == 512
+    run = TripletRun(encoder_spec(mlp.encoder), encoder, None, mlp, Path("none"), 1)
+    assert run.lr() == mlp.optimiser.lr == 1e-4
+    decay = {"paper": 0.01, "official": 0.1}[kind]
+    lr = {"paper": (2e-3, 1e-6), "official": (1e-2, 1e-2)}[kind]
+    assert (mlp.prompts.lr, mlp.prompts.min_lr) == lr
+    expected = dataclasses.replace(
+        other,
+        encoder="point_mlp",
+        optimiser=dataclasses.replace(other.optimiser, lr=1e-4, weight_decay=decay, batch_size=32),
+        prompts=dataclasses.replace(other.prompts, lr=lr[0], min_lr=lr[1]),
+    )
+    assert mlp == expected
 
 
 def test_the_command(config: TripletConfig, tmp_path: Path) -> None:
