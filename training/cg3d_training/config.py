@@ -258,8 +258,8 @@ def _read(kind: type, source: str) -> dict[str, Any]:
         text = (folder / f"{name}.yaml").read_text(encoding="utf-8")
     else:
         raise TrainingError(
-            f"{source!r} is neither a file nor a recipe of cg3d-train {_FOLDERS[kind]}; "
-            f"recipes: {', '.join(list_recipes(kind))}"
+            f"{source!r} is neither a file nor a recipe of this verb, which has: "
+            f"{', '.join(list_recipes(kind))} (`cg3d-train recipes` says what they are)"
         )
     try:
         raw = yaml.safe_load(text) or {}

@@ -19,6 +19,8 @@ _VERBS = {
     "import": ("cg3d_training.cli.importing", "import_command"),
     "prepare": ("cg3d_training.cli.prepare", "prepare_command"),
     "index": ("cg3d_training.cli.indexing", "index_command"),
+    "recipes": ("cg3d_training.cli.recipes", "recipes_command"),
+    "doctor": ("cg3d_training.cli.doctor", "doctor_command"),
 }
 
 
@@ -29,6 +31,7 @@ def main() -> None:
 
     \b
     Examples:
+      cg3d-train doctor
       cg3d-train names --household ../shared/data/household --clip-text ../shared/data/clip-text
       cg3d-train text --clip-text ../shared/data/clip-text -o runs/text/text_encoder.safetensors
       cg3d-train pretrain --config household-small -o runs/small
