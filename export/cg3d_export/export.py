@@ -19,10 +19,11 @@ from cg3d_runtime.bundle import Bundle, EncoderInfo, TextInfo
 from cg3d_runtime.bundle.arrays import encode_array
 from cg3d_runtime.bundle.labels import LabelRow, encode_labels
 from cg3d_runtime.bundle.writer import check_replaceable, write_bundle
-from cg3d_runtime.errors import TrainingError
+from cg3d_runtime.errors import InputError, TrainingError
 from cg3d_runtime.points.prepare import PreprocessSpec
 from cg3d_runtime.text.space import TextSpace
 from cg3d_training.checkpoint import Checkpoint, load_checkpoint
+from cg3d_training.encoders import PointEncoder
 
 #: A robot thins larger clouds to this many times the encoder's points before it samples: enough
 #: for an even choice, and furthest point sampling stays a matter of milliseconds.
@@ -40,6 +41,7 @@ class ExportOptions:
         name: of the bundle; the folder's by default.
         licence: of the bundle, as an SPDX expression.
         model_card, attribution: Markdown files to put into the bundle.
+        points: that the encoder takes; as many as it was trained with where None.
     """
 
     precision: Precision
@@ -51,6 +53,7 @@ class ExportOptions:
     licence: str = "NOASSERTION"
     model_card: Path | None = None
     attribution: Path | None = None
+    points: int | None = None
 
 
 def export_bundle(
@@ -70,7 +73,8 @@ def export_bundle(
     Raises:
         TrainingError: a checkpoint cannot be read, or encoder and text do not fit each other.
         BundleError: `output` holds something else, or the export is not what was trained.
-        InputError: there are no clouds to check the export on.
+        InputError: there are no clouds to check the export on, or the encoder does not take so
+            many points.
     """
     check_replaceable(output)
     documents = {"MODEL_CARD.md": options.model_card, "ATTRIBUTION.md": options.attribution}
@@ -79,6 +83,7 @@ def export_bundle(
     announce("reading the checkpoints")
     trained = load_checkpoint(checkpoint)
     encoder = trained.build()
+    _set_points(encoder, options.points)
     preprocess = PreprocessSpec(encoder.points, _CANDIDATES * encoder.points)
     text = load_text_part(options.text, options.labels, options.phrasing)
     space = _shared_space(trained, encoder.embedding_dim, text)
@@ -145,6 +150,25 @@ def _shared_space(trained: Checkpoint, dim: int, text: TextPart) -> TextSpace:
             "other"
         )
     return TextSpace(trained.text_mean.float().numpy())
+
+
+def _set_points(encoder: PointEncoder, points: int | None) -> None:
+    """Have the encoder exported for another number of points than it was trained with.
+
+    More points than it samples make its neighbourhoods denser, fewer make them coarser; how much
+    accuracy that costs is not known before it is measured.
+
+    Raises:
+        InputError: it samples more points than that.
+    """
+    if points is None:
+        return
+    if points < encoder.fewest_points:
+        raise InputError(
+            f"--points {points}: this encoder samples {encoder.fewest_points} points of a cloud, "
+            f"so it takes no fewer; it was trained with {encoder.points}."
+        )
+    encoder.points = points
 
 
 def _bytes(model: onnx.ModelProto) -> bytes:

@@ -15,7 +15,7 @@ from click.testing import CliRunner, Result
 from small_checkpoints import LABELS, small_tower, write_checkpoint
 
 from cg3d_export import export
-from cg3d_export.cli import main
+from cg3d_export.cli.main import main
 from cg3d_export.text_part import load_text_part
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_engine
@@ -238,9 +238,9 @@ def test_missing_package(inputs: Path, tmp_path: Path, monkeypatch: pytest.Monke
 
 
 def test_torch_is_not_imported_for_help() -> None:
-    code = "import sys, cg3d_export.cli; print([m for m in ('torch', 'onnx') if m in sys.modules])"
+    code = "import sys, cg3d_export.cli.main as _; print({'torch', 'onnx'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert out.stdout.strip() == "[]"
+    assert out.stdout.strip() == "set()"
     text = CliRunner().invoke(main, ["--help"]).output
     assert "Examples:" in text
     assert "open_clip:MODEL[:WEIGHTS]" in text

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from cg3d_export.tensorrt.build import BuiltPlan, build_plan
 from cg3d_export.tensorrt.machine import Machine
@@ -21,7 +22,7 @@ from cg3d_runtime.engines.plan import (
     plan_sources,
     write_plan,
 )
-from cg3d_runtime.errors import EngineError, InputError
+from cg3d_runtime.errors import EngineError
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,7 @@ class EngineJob:
     Attributes:
         bundle: whose graphs are built.
         precision: of the encoder.
-        options: with the workspace and the timing cache that will be used.
+        options: with the workspace and the timing cache that will be used, where they are known.
         parts: in the order of building.
         machine: what was found here.
         folder: where the plans go.
@@ -65,37 +66,30 @@ def engine_job(
     options: BuildOptions,
     machine: Machine,
     precision: Precision | None = None,
-    points: int | None = None,
     fuse: bool = False,
 ) -> EngineJob:
     """Settle what a build will do. Needs neither TensorRT nor a device.
 
     Args:
         bundle: an opened bundle.
-        options: how to build; a workspace or timing cache of None becomes the machine's default.
+        options: how to build; a workspace or timing cache of None becomes the device's default,
+            where there is a device.
         machine: for which.
         precision: of the encoder; the bundle's where None.
-        points: what the user believes that the encoder takes; checked.
         fuse: encoder and bank in one engine as well.
 
     Raises:
-        InputError: points or precision are not what the bundle has.
+        InputError: the precision cannot be had from what the bundle holds.
         BundleError: the bundle is damaged.
         EngineError: a graph of the bundle is not one that engines can be built from.
     """
-    takes = bundle.manifest.preprocess.points
-    if points not in (None, takes):
-        raise InputError(
-            f"--points {points}: the graphs of {bundle.root} take {takes} points, which was fixed "
-            f"when they were exported. Export the checkpoint again with --points {points}."
-        )
     precision = precision or bundle.manifest.encoder.precision
-    device = machine.device
-    options = replace(
-        options,
-        workspace=options.workspace or workspace_for(device.memory_bytes if device else None),
-        timing_cache=options.timing_cache or default_timing_cache(machine),
-    )
+    if machine.device is not None:
+        options = replace(
+            options,
+            workspace=options.workspace or workspace_for(machine.device.memory_bytes),
+            timing_cache=options.timing_cache or default_timing_cache(machine),
+        )
     return EngineJob(
         bundle,
         precision,
@@ -126,6 +120,30 @@ def build_engines(
         write_plan(job.folder, part.part, built.plan, _info(job, part, built))
         done.append(BuiltPart(part, built, job.folder / f"{part.part}.plan"))
     return tuple(done)
+
+
+def built_record(job: EngineJob, built: Sequence[BuiltPart]) -> dict[str, Any]:
+    """What was built, as JSON has it."""
+    return {
+        "folder": str(job.folder),
+        "tensorrt": job.machine.tensorrt,
+        "device": job.machine.device.name if job.machine.device else None,
+        "parts": [
+            {
+                "part": one.part.part,
+                "precision": one.part.precision,
+                "plan": str(one.path),
+                "bytes": len(one.built.plan),
+                "seconds": round(one.built.seconds, 2),
+                "inputs": one.built.inputs,
+                "outputs": one.built.outputs,
+                "products": one.built.products,
+                "layer_types": one.built.layer_types,
+                "notes": one.built.notes,
+            }
+            for one in built
+        ],
+    }
 
 
 def _info(job: EngineJob, part: PartToBuild, built: BuiltPlan) -> PlanInfo:

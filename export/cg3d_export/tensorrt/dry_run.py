@@ -12,7 +12,7 @@ from cg3d_export.types import table_text
 
 
 def job_record(job: EngineJob) -> dict[str, Any]:
-    """The job as JSON has it; the sizes of files that do not exist yet are not in it."""
+    """The job as JSON has it; what only the device tells is null."""
     options, machine = job.options, job.machine
     return {
         "bundle": str(job.bundle.root),
@@ -25,7 +25,7 @@ def job_record(job: EngineJob) -> dict[str, Any]:
         },
         "batch": str(options.batch),
         "workspace": options.workspace,
-        "timing_cache": str(options.timing_cache),
+        "timing_cache": str(options.timing_cache) if options.timing_cache else None,
         "optimization_level": options.optimization_level,
         "version_compatible": options.version_compatible,
         "hardware_compatibility": options.hardware_compatibility,
@@ -48,8 +48,13 @@ def job_text(job: EngineJob) -> str:
             else "not found: no CUDA device, or no driver for it"
         ),
         f"folder        {job.folder}",
-        f"workspace     {describe_memory(options.workspace or 0)}",
-        f"timing cache  {options.timing_cache}",
+        "workspace     "
+        + (
+            describe_memory(options.workspace)
+            if options.workspace
+            else "a quarter of the device's memory, at most 4 GiB"
+        ),
+        f"timing cache  {options.timing_cache or 'a file for the device in the user cache'}",
         f"optimization  level {options.optimization_level}",
         f"compatible    versions: {'yes' if options.version_compatible else 'this one'}; "
         f"devices: {options.hardware_compatibility}",

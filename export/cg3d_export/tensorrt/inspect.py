@@ -137,6 +137,8 @@ def engine_layer_types(information: str) -> dict[str, int]:
         layers = json.loads(information)["Layers"]
     except (ValueError, KeyError, TypeError, RecursionError):
         return {}
+    if not isinstance(layers, list):
+        return {}
     counted = Counter(
         _format(output) for layer in layers if isinstance(layer, dict) for output in _list(layer)
     )

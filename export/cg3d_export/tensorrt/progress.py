@@ -104,8 +104,8 @@ def run_watched(work: Callable[[], T], title: str, phases: Phases, stop: threadi
     thread = threading.Thread(target=body, name=f"build {title}", daemon=True)
     layout = "{desc}: {percentage:3.0f}%|{bar}| {elapsed}{postfix}"
     with tqdm(total=1.0, desc=title, leave=False, bar_format=layout) as bar:
-        thread.start()
         try:
+            thread.start()
             while thread.is_alive():
                 thread.join(_PERIOD)
                 share, phase = phases.look()
@@ -114,7 +114,8 @@ def run_watched(work: Callable[[], T], title: str, phases: Phases, stop: threadi
         except KeyboardInterrupt:
             stop.set()
             bar.set_description_str(f"{title}, stopping")
-            thread.join()
+            if thread.ident is not None:
+                thread.join()
             raise
     if failed:
         raise failed[0]

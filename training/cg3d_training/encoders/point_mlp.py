@@ -172,6 +172,7 @@ class PointMlp(PointEncoder):
         self.points = config.points
         self.embedding_dim = config.head_classes if config.head_only else config.embedding_dim
         self.anchors = _anchors(config)
+        self.fewest_points = max(self.anchors[0], config.neighbours[0])
         channels = config.width
         self.embedding = ConvNormRelu(3, channels)
         self.local_grouper_list = nn.ModuleList()

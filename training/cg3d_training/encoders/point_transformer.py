@@ -174,6 +174,7 @@ class PointTransformer(PointEncoder):
         super().__init__()
         self.config = config
         self.points = config.points
+        self.fewest_points = max(config.groups, config.group_size)
         self.embedding_dim = config.head_classes if config.head_only else config.embedding_dim
         width = config.width
         self.encoder = PatchEncoder(config.patch_hidden, config.patch_dim)

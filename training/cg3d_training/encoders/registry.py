@@ -26,11 +26,13 @@ class PointEncoder(nn.Module, ABC):
     Attributes:
         config: its frozen config.
         points: the number of points that it is made for.
+        fewest_points: the least that `embed_ordered` takes.
         embedding_dim: the size of its output.
     """
 
     config: Any
     points: int
+    fewest_points: int
     embedding_dim: int
 
     @abstractmethod
