@@ -14,6 +14,7 @@ from small_checkpoints import (
     DIM,
     SPEC,
     small_encoder,
+    small_mlp,
     small_tower,
     write_checkpoint,
     write_clouds,
@@ -40,6 +41,16 @@ def encoder() -> PointEncoder:
 @pytest.fixture(scope="session")
 def encoder_model(encoder: PointEncoder) -> onnx.ModelProto:
     return encoder_graph(encoder)
+
+
+@pytest.fixture(scope="session", params=["point_mlp", "point_mlp_elite"])
+def mlp(request: pytest.FixtureRequest) -> PointEncoder:
+    return small_mlp(request.param)
+
+
+@pytest.fixture(scope="session")
+def mlp_model(mlp: PointEncoder) -> onnx.ModelProto:
+    return encoder_graph(mlp)
 
 
 @pytest.fixture(scope="session")

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from cg3d_runtime.points.prepare import PreprocessSpec, prepare
 from cg3d_training.checkpoint import Checkpoint, save_checkpoint
-from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
+from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.losses import text_mean
 from cg3d_training.text.checkpoint import TextCheckpoint, save_text_encoder
 from cg3d_training.text.evaluate import bank_vectors
@@ -34,6 +35,36 @@ def small_encoder() -> PointEncoder:
     for parameter in encoder.parameters():  # as uneven as trained weights are
         parameter.data += 0.1 * torch.randn_like(parameter)
     return encoder
+
+
+def small_mlp(name: str) -> PointEncoder:
+    """A PointMLP with its real stages and blocks, few channels, and embeddings that differ.
+
+    Noise on the weights alone makes every cloud's embedding the same, and any graph right. So the
+    batch norms take their statistics from clouds, as they would in training.
+    """
+    torch.manual_seed(0)
+    spec = encoder_spec(name)
+    reduced = {"points": 128, "width": 8, "neighbours": [8, 8, 8, 8], "embedding_dim": 32}
+    encoder = build_encoder(EncoderSpec(spec.architecture, spec.sizes | reduced))
+    for parameter in encoder.parameters():
+        spread = parameter.std() if parameter.ndim > 1 else 0.3
+        parameter.data += 0.3 * spread * torch.randn_like(parameter)
+    for module in encoder.modules():
+        if isinstance(module, torch.nn.BatchNorm1d):
+            module.momentum = None  # the mean of what was seen
+    with torch.no_grad():
+        encoder.train().embed_ordered(torch.from_numpy(ordered_boxes(24, 128, seed=1)))
+    return encoder.eval()
+
+
+def ordered_boxes(count: int, points: int, seed: int) -> np.ndarray:
+    """(count, points, 3) float32: boxes, rods and plates, as the encoder sees them on a robot."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.uniform(0.05, 1.0, (count, 1, 3))
+    clouds = rng.uniform(-1, 1, (count, 2 * points, 3)) * sizes
+    spec = PreprocessSpec(points, 4 * points)
+    return np.stack([prepare(cloud, spec, "y").cloud for cloud in clouds])
 
 
 def small_tower() -> TextTower:

@@ -6,13 +6,11 @@ import ml_dtypes
 import numpy as np
 import onnx
 import pytest
-import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from onnx import TensorProto, helper, numpy_helper
 
-from cg3d_export.graph import encoder_graph
 from cg3d_export.precision import (
     bfloat16_bits,
     emulated,
@@ -28,16 +26,6 @@ from cg3d_export.types import (
 )
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.errors import InputError
-from cg3d_training.encoders import EncoderSpec, build_encoder, encoder_spec
-
-
-@pytest.fixture(scope="module", params=["point_mlp", "point_mlp_elite"])
-def mlp_model(request: pytest.FixtureRequest) -> onnx.ModelProto:
-    """The blocks and stages of PointMLP with fewer points and channels."""
-    torch.manual_seed(0)
-    spec = encoder_spec(request.param)
-    reduced = {"points": 64, "width": 8, "neighbours": [4, 4, 4, 4], "embedding_dim": 16}
-    return encoder_graph(build_encoder(EncoderSpec(spec.architecture, spec.sizes | reduced)).eval())
 
 
 def of_type(model: onnx.ModelProto, *kinds: str) -> set[str]:
