@@ -55,11 +55,22 @@ def training_options(folder: str) -> Callable[[Command], Command]:
 
 
 def device_option(command: Command) -> Command:
-    """--device, to be passed through `chosen_device`."""
+    """--device, to be passed through `chosen_device`; a GPU if there is one."""
+    return _device("auto", "auto: a GPU if there is one.")(command)
+
+
+def cpu_device_option(command: Command) -> Command:
+    """--device, to be passed through `chosen_device`; the CPU unless a GPU is asked for."""
+    return _device("cpu", "auto: a GPU if there is one. Only a CPU repeats a run bit for bit.")(
+        command
+    )
+
+
+def _device(default: str, text: str) -> Callable[[Command], Command]:
     return click.option(
-        "--device", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]),
-        help="auto: a GPU if there is one.",
-    )(command)  # fmt: skip
+        "--device", default=default, show_default=True, help=text,
+        type=click.Choice(["auto", "cpu", "cuda"]),
+    )  # fmt: skip
 
 
 def use_threads(threads: int | None) -> None:

@@ -6,15 +6,21 @@ from pathlib import Path
 
 import click
 
-from cg3d_training.cli.options import training_options, use_threads
+from cg3d_training.cli.options import (
+    chosen_device,
+    cpu_device_option,
+    training_options,
+    use_threads,
+)
 from cg3d_training.cli.resume import chosen_run, read_recipe
 
 
 @click.command("pretrain")
 @training_options("Folder of the run: config, log, state and checkpoint.")
+@cpu_device_option
 def pretrain_command(
     config: str | None, output: Path | None, overrides: tuple[str, ...], resume: str | None,
-    log: tuple[str, ...], threads: int | None,
+    log: tuple[str, ...], threads: int | None, device: str,
 ) -> None:  # fmt: skip
     """Train a 3D encoder against frozen CLIP text vectors (paper, eq. 5).
 
@@ -32,7 +38,7 @@ def pretrain_command(
     use_threads(threads)
     given = read_recipe(PretrainConfig, config, overrides)
     recipe, folder, resuming = chosen_run(PretrainConfig, given, output, resume)
-    checkpoint = pretrain(recipe, folder, resuming, log)
+    checkpoint = pretrain(recipe, folder, resuming, log, chosen_device(device))
     click.echo(
         f"{folder / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects, {checkpoint.record['epochs']} epochs, "

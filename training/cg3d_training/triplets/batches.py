@@ -8,6 +8,7 @@ processes: none of this changes a bit of what is trained on.
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
@@ -146,6 +147,7 @@ class TripletBatches:
             num_workers=loading.workers,
             prefetch_factor=loading.ahead if loading.workers else None,
             persistent_workers=loading.workers > 0,
+            worker_init_fn=_not_to_be_stopped,
             generator=torch.Generator(),  # else it would draw from the run's own
         )
 
@@ -281,6 +283,12 @@ class _Visits(Dataset[_Read]):
         except Cg3dError as error:  # raised where the batch is used, in whole
             return error
         return points, pixels
+
+
+def _not_to_be_stopped(worker: int) -> None:
+    """A signal to the whole group is the main process's to act on, once its step is done."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, signal.SIG_IGN)
 
 
 def _join(
