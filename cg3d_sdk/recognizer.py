@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from cg3d_runtime.bundle import Bundle
-from cg3d_runtime.engines.choose import EngineChoice, open_engine
+from cg3d_runtime.engines.choose import EngineChoice, Refusal, open_part
 from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.points import Prepared, Up, prepare
 from cg3d_runtime.points.normalize import check_up
@@ -43,7 +43,10 @@ class Recognizer:
         bundle: a folder made by `cg3d-export`; None for the one that ships with the package.
         labels: the names to choose from, in any spelling the bundle knows (see `vocabulary`);
             None for all of them.
-        engine: "auto" (a GPU if it really works, else the CPU), "cpu" or "cuda".
+        engine: what runs the networks. "auto" takes the best that works here: a TensorRT plan of
+            the bundle, else CUDA, else the CPU; `engine_report` tells why not the others. "cpu",
+            "cuda", "tensorrt", "ort-tensorrt" and "ort-tensorrt-rtx" are used or are an error;
+            docs/engines.md compares them.
         up: the axis that points up in your clouds: "z" (robots, ROS) or "y" (most mesh files).
         threads: CPU threads of the engine; None leaves the choice to it.
 
@@ -70,8 +73,7 @@ class Recognizer:
         self._text = self.bundle.text()
         self._space = TextSpace(self._text.mean)
         self.bank = self._vocabulary if labels is None else self._vocabulary.select(labels)
-        manifest = self.bundle.manifest
-        self._engine = open_engine(self.bundle.bytes(manifest.encoder.file), engine, threads)
+        self._opened = open_part(self.bundle, "encoder", engine, threads)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -86,7 +88,12 @@ class Recognizer:
     @property
     def engine(self) -> str:
         """What runs the encoder, for people."""
-        return self._engine.name
+        return self._opened.engine.name
+
+    @property
+    def engine_report(self) -> tuple[Refusal, ...]:
+        """The engines that come before the one in use and were not taken, each with its reason."""
+        return self._opened.refusals
 
     def classify(self, points: ArrayLike, up: Up | None = None) -> Classification:
         """Name one cloud.
@@ -168,7 +175,7 @@ class Recognizer:
         rows = [np.empty((0, self.bundle.manifest.encoder.embedding_dim), np.float32)]
         for start in range(0, len(prepared), _BATCH):
             batch = np.stack([p.cloud for p in prepared[start : start + _BATCH]])
-            rows.append(self._engine.run({"points": batch})["embedding"])
+            rows.append(self._opened.engine.run({"points": batch})["embedding"])
         return np.concatenate(rows)
 
     @cached_property
@@ -189,7 +196,7 @@ class Recognizer:
                 "labels in `vocabulary` only"
             )
         merges = self.bundle.bytes(info.merges).decode("utf-8")
-        engine = open_engine(self.bundle.bytes(info.file), *self._engine_options)
+        engine = open_part(self.bundle, "text_encoder", *self._engine_options).engine
         return TextEncoder(
             engine, Tokenizer(merges), info.context_length, self._vocabulary, info.open_vocabulary
         )

@@ -15,9 +15,13 @@ from cg3d_runtime.errors import Cg3dError, InputError
 from cg3d_sdk.cli.output import answer_line, plain
 
 if TYPE_CHECKING:
+    from cg3d_runtime.engines.choose import EngineChoice
     from cg3d_runtime.files import FileCloud
     from cg3d_sdk.recognizer import Recognizer
     from cg3d_sdk.results import Classification
+
+#: The choices of `cg3d_runtime.engines.choose`, which would import numpy for a --help.
+ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx")
 
 
 @click.command("classify", short_help="Name the object in each file, a cloud or a mesh.")
@@ -39,8 +43,8 @@ if TYPE_CHECKING:
     help="The axis that points up: z for robots and most scans, y for most mesh files.",
 )  # fmt: skip
 @click.option(
-    "--engine", default="auto", show_default=True, type=click.Choice(["auto", "cpu", "cuda"]),
-    help="What runs the encoder; auto takes a GPU where one works.",
+    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
+    help="What runs the networks; auto takes the best that works (see `cg3d info`).",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
@@ -52,7 +56,7 @@ def classify_command(
     labels_file: Path | None,
     top: int,
     up: Literal["z", "y"],
-    engine: Literal["auto", "cpu", "cuda"],
+    engine: EngineChoice,
     as_json: bool,
 ) -> None:
     """Name the object in each of FILES: a cloud, or a mesh, which is sampled.

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cg3d_sdk.cli.engines import engine_facts, engine_lines
 from cg3d_sdk.cli.output import plain
 
 if TYPE_CHECKING:
@@ -28,6 +29,8 @@ _RESULTS = re.compile(r"^#+ [^\n]*(?:results|how good)[^\n]*\n(.*?)(?=^#|\Z)", r
 def info_command(bundle: Path | None, as_json: bool) -> None:
     """Show what BUNDLE is (by default the one that ships) after checking every file in it.
 
+    The lines under "engine" tell what would run it on this machine, and why not the others.
+
     \b
     Examples:
       cg3d info
@@ -38,15 +41,16 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
 
     opened = Bundle.open(default_bundle() if bundle is None else bundle)
     opened.verify()
+    engines = engine_facts(opened)
     if as_json:
-        click.echo(json.dumps(_facts(opened), indent=1))
+        click.echo(json.dumps({**_facts(opened), **engines}, indent=1))
         return
     manifest = opened.manifest
     click.echo(
         f"{click.style(plain(manifest.name), bold=True)}, exported {plain(manifest.created)}, "
         f"bundle format {manifest.format}"
     )
-    for key, value in _lines(opened):
+    for key, value in (*_lines(opened), *engine_lines(engines)):
         click.echo(_wrapped(key, value))
     results = _results(opened)
     if results:

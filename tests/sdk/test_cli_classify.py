@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -11,6 +12,8 @@ import trimesh
 from click.testing import CliRunner, Result
 from stand_in import StandIn
 
+from cg3d_runtime.engines.choose import EngineChoice
+from cg3d_sdk.cli.classify import ENGINES
 from cg3d_sdk.cli.main import main
 
 
@@ -129,3 +132,7 @@ def test_a_file_name_cannot_drive_the_terminal(tmp_path: Path) -> None:
     result = run("classify", path, tmp_path / "\x1b[2Jgone.npy")
     assert "\x1b" not in result.output
     assert "\N{REPLACEMENT CHARACTER}[31mred.npy" in result.stdout
+
+
+def test_the_engines_offered_are_those_that_exist() -> None:
+    assert get_args(EngineChoice) == ENGINES

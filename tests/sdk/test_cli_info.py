@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
-from cg3d_runtime.bundle import EncoderInfo, TextEncoderInfo, TextInfo
+from cg3d_runtime.bundle import Bundle, EncoderInfo, TextEncoderInfo, TextInfo
 from cg3d_runtime.bundle.arrays import encode_array
 from cg3d_runtime.bundle.labels import LabelRow, encode_labels
+from cg3d_runtime.bundle.manifest import file_info
 from cg3d_runtime.bundle.writer import write_bundle
+from cg3d_runtime.engines.plan import PlanInfo, Profile, plan_sources, write_plan
 from cg3d_runtime.points import PreprocessSpec
 from cg3d_sdk.cli.main import main
 
@@ -111,3 +113,69 @@ def test_a_changed_byte_anywhere_is_an_error(bundle: Path, name: str) -> None:
     assert result.stderr.startswith("Error: ")
     assert name in result.stderr
     assert result.stdout == ""
+
+
+def test_info_tells_which_engine_and_why_not_the_others(bundle: Path) -> None:
+    """The networks here are none, so nothing works; the shipped bundle's do."""
+    facts = json.loads(CliRunner().invoke(main, ["info", str(bundle), "--json"]).output)
+    assert facts["engine"] is None
+    assert "could not load the network" in facts["engine_error"]
+    result = CliRunner().invoke(main, ["info", str(bundle)], env={"COLUMNS": "400"})
+    assert "  engine                  none works here: onnxruntime" in result.output
+
+    facts = json.loads(CliRunner().invoke(main, ["info", "--json"]).output)
+    assert facts["engine"].startswith("onnxruntime")
+    assert facts["engine_error"] is None
+    assert facts["plans"] == []
+    assert "has no plan of its part 'encoder'" in facts["refused"][0]["reason"]
+    lines = CliRunner().invoke(main, ["info"], env={"COLUMNS": "400"}).output
+    assert "  not taken               tensorrt: the bundle has no plan" in lines
+
+
+@pytest.fixture
+def plan(bundle: Path) -> Path:
+    opened = Bundle.open(bundle)
+    data = b"ftrt" + bytes(20) + bytes((10, 3, 0, 30)) + bytes(40)
+    shape = Profile((1, 1024, 3), (8, 1024, 3), (64, 1024, 3))
+    info = PlanInfo(
+        "encoder", "fp16", file_info(data), "ab" * 32, plan_sources(opened, "encoder"),
+        "10.3.0.30", "8.7", "Orin", "12.6", {"points": shape}, {}, False, "none", "2024-05-07",
+    )  # fmt: skip
+    folder = opened.root / "engines" / "sm87-trt10.3.0-fp16"
+    write_plan(folder, "encoder", data, info)
+    return folder / "encoder.plan"
+
+
+def test_info_shows_plans(bundle: Path, plan: Path) -> None:
+    result = CliRunner().invoke(main, ["info", str(bundle)], env={"COLUMNS": "400"})
+    assert result.exit_code == 0
+    assert (
+        "sm87-trt10.3.0-fp16/encoder: fp16, TensorRT 10.3.0.30, Orin (compute capability 8.7), "
+        "0.0 MB, built 2024-05-07, every hash right"
+    ) in result.output
+
+
+@pytest.mark.parametrize("name", ["encoder.plan", "encoder.plan.json"])
+def test_a_changed_byte_of_a_plan_is_an_error(bundle: Path, plan: Path, name: str) -> None:
+    data = bytearray(plan.with_name(name).read_bytes())
+    data[len(data) // 2] ^= 1
+    plan.with_name(name).write_bytes(data)
+    result = CliRunner().invoke(main, ["info", str(bundle)])
+    assert result.exit_code == 1
+    assert name in result.stderr
+    assert "--trt" in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_plan_of_another_export_is_said_to_be(bundle: Path, plan: Path) -> None:
+    opened = Bundle.open(bundle)
+    fields = {name: getattr(opened.manifest, name) for name in (
+        "name", "created", "encoder", "preprocess", "text", "parity", "training", "licence"
+    )}  # fmt: skip
+    files = {name: opened.bytes(name) for name in opened.manifest.files}
+    other = bundle.parent / "other"
+    write_bundle(other, {**files, "encoder.onnx": b"exported again"}, **fields)
+    (bundle / "engines").rename(other / "engines")
+    result = CliRunner().invoke(main, ["info", str(other)], env={"COLUMNS": "400"})
+    assert result.exit_code == 0
+    assert "the graph differs: the plan was built from another 'encoder.onnx'" in result.output

@@ -7,6 +7,12 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
+from cg3d_runtime.errors import EngineError
+
+
+class AbsentError(EngineError):
+    """What an engine needs is plainly not on this machine; nothing is broken."""
+
 
 class Engine(Protocol):
     """A network that is loaded and ready to run.

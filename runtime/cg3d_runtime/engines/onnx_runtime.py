@@ -1,21 +1,22 @@
-"""ONNX Runtime as an engine, on the CPU or on a CUDA device, and never on another one quietly."""
+"""ONNX Runtime as an engine, on any of its providers, and never on another one quietly."""
 
 from __future__ import annotations
 
-import contextlib
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cg3d_runtime.dependencies import require
+from cg3d_runtime.engines.onnx_providers import (
+    PROVIDERS,
+    OrtDevice,
+    create_session,
+    placement,
+)
 from cg3d_runtime.errors import DependencyError, EngineError
-
-#: ONNX Runtime's names of where it may run.
-CPU, CUDA = "CPUExecutionProvider", "CUDAExecutionProvider"
 
 #: ONNX Runtime's names of the types that networks here take.
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -56,7 +57,8 @@ class OnnxRuntimeEngine:
 
     Args:
         model: the bytes of an ONNX file without external data.
-        device: "cpu", or "cuda" for the first CUDA device.
+        device: where it runs; on a GPU that is the first one, and ONNX Runtime gives operators
+            that the provider lacks to the next one, which `name` says.
         threads: CPU threads that share one run; None lets ONNX Runtime take every core.
 
     Raises:
@@ -64,39 +66,27 @@ class OnnxRuntimeEngine:
         EngineError: the model cannot be loaded, or not on this device.
     """
 
-    def __init__(
-        self, model: bytes, device: Literal["cpu", "cuda"] = "cpu", threads: int | None = None
-    ) -> None:
-        provider, extra = (CPU, "cpu") if device == "cpu" else (CUDA, "gpu")
+    def __init__(self, model: bytes, device: OrtDevice = "cpu", threads: int | None = None) -> None:
         ort = load_onnxruntime()
-        if provider not in ort.get_available_providers():
-            raise EngineError(
-                f"this onnxruntime {ort.__version__} has no {provider}. "
-                f"Install the build that has it: pip install 'cg3d-sdk[{extra}]'"
-            )
-        self.name = f"onnxruntime {ort.__version__} ({device.upper()})"
-        # Operators that CUDA lacks run on the CPU; the first provider must be the one asked for.
-        providers = [CPU] if device == "cpu" else [CUDA, CPU]
-        if device == "cuda":
-            _load_cuda_libraries(ort)
+        title = f"onnxruntime {ort.__version__}"
+        self.name = f"{title} ({PROVIDERS[device].title})"
         try:
-            self._session = ort.InferenceSession(model, _options(ort, threads), providers=providers)
+            self._session = create_session(ort, model, device, _options(ort, threads))
+        except EngineError:
+            raise
         except Exception as error:  # its errors share no other base
-            raise EngineError(
-                f"{self.name} could not load the network: {_first_line(error)}. Check the bundle "
-                "with `cg3d info`, or export it again."
-            ) from error
-        # Otherwise a failing run would be repeated on the CPU, with a print.
-        self._session.disable_fallback()
-        if (used := self._session.get_providers()[0]) != provider:
-            raise EngineError(
-                f"{provider} was asked for, but onnxruntime fell back to {used}: its CUDA or cuDNN "
-                "libraries do not load here (stderr says which). Install the versions that "
-                f"onnxruntime-gpu {ort.__version__} needs, or use engine='cpu'."
+            advice = (
+                "Check the bundle with `cg3d info`, or export it again."
+                if device == "cpu"
+                else "engine='cpu' tells whether it is the network or this provider's libraries."
             )
+            raise EngineError(
+                f"{self.name} could not load the network: {_first_line(error)}. {advice}"
+            ) from error
+        self.name = f"{title} ({placement(self._session, device)})"
         self._inputs = {entry.name: _describe(entry) for entry in self._session.get_inputs()}
         self._outputs = [entry.name for entry in self._session.get_outputs()]
-        if device == "cuda":
+        if device != "cpu":
             # Kernels that do not fit the device show at the first run, not before.
             self.run({name: entry.zeros() for name, entry in self._inputs.items()})
 
@@ -140,14 +130,6 @@ def load_onnxruntime() -> Any:
         raise DependencyError(
             f"{error} (or, with an NVIDIA GPU, pip install 'cg3d-sdk[gpu]'; never both)"
         ) from error
-
-
-def _load_cuda_libraries(ort: Any) -> None:
-    """Find CUDA and cuDNN where pip puts them; the system's are found without this."""
-    if hasattr(ort, "preload_dlls"):
-        # It prints what it misses, and stdout may be somebody's JSON.
-        with contextlib.redirect_stdout(sys.stderr):
-            ort.preload_dlls()
 
 
 def _options(ort: Any, threads: int | None) -> Any:

@@ -42,7 +42,8 @@ class TensorRTEngine:
         device = cuda_device()
         if device is None:
             raise EngineError(
-                "TensorRT needs an NVIDIA driver and a CUDA device, and this machine has none"
+                "TensorRT needs an NVIDIA driver and a CUDA device; this machine has none. "
+                "engine='cpu' runs everywhere."
             )
         trt = load_tensorrt()
         check_machine(info, plan_header(plan), trt.__version__, device, rebuild)
