@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zipfile
 import zlib
+from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,24 @@ from cg3d_runtime.points.prepare import PreprocessSpec, prepare
 LIMIT = 200
 
 
-def prepared_clouds(source: Path | None, spec: PreprocessSpec) -> NDArray[np.float32]:
+@dataclass(frozen=True)
+class CheckClouds:
+    """Real clouds, raw and as the encoder sees them.
+
+    Attributes:
+        source: where they come from, for people.
+        names: (n) of each.
+        raw: (n) arrays (N, 3), as they were read.
+        prepared: (n, points, 3) float32.
+    """
+
+    source: str
+    names: tuple[str, ...]
+    raw: tuple[NDArray[Any], ...]
+    prepared: NDArray[np.float32]
+
+
+def check_clouds(source: Path | None, spec: PreprocessSpec) -> CheckClouds:
     """Up to `LIMIT` clouds, evenly picked from a source, as the encoder sees them on a robot.
 
     Args:
@@ -30,28 +48,41 @@ def prepared_clouds(source: Path | None, spec: PreprocessSpec) -> NDArray[np.flo
             with cg3d-sdk.
         spec: what the encoder wants.
 
-    Returns:
-        (n, spec.points, 3) float32.
-
     Raises:
         InputError: there are no clouds in the source.
     """
-    clouds = _samples() if source is None else _folder(source) if source.is_dir() else _npz(source)
-    if len(clouds) == 0:
+    if source is None:
+        named = _samples()
+    else:
+        clouds = _folder(source) if source.is_dir() else _npz(source)
+        named = [(f"{source.name} {i}", cloud) for i, cloud in enumerate(clouds)]
+    if not named:
         raise InputError(
             f"{source or 'cg3d-sdk'} holds no clouds to check the export on; give some with "
             "--clouds"
         )
-    picked = np.linspace(0, len(clouds) - 1, min(LIMIT, len(clouds))).round().astype(int)
+    picked = np.linspace(0, len(named) - 1, min(LIMIT, len(named))).round().astype(int)
+    chosen = [named[i] for i in picked]
+    raw = tuple(cloud[:, :3] for _, cloud in chosen)
     # Which axis is up does not matter to a comparison of two engines.
-    rows = [prepare(clouds[i], spec, up="y").cloud for i in tqdm(picked, "clouds", unit="cloud")]
-    return np.stack(rows)
+    rows = [prepare(cloud, spec, up="y").cloud for cloud in tqdm(raw, "clouds", unit="cloud")]
+    return CheckClouds(
+        source="samples of cg3d-sdk" if source is None else source.name,
+        names=tuple(name for name, _ in chosen),
+        raw=raw,
+        prepared=np.stack(rows),
+    )
 
 
-def _samples() -> list[NDArray[np.float32]]:
+def prepared_clouds(source: Path | None, spec: PreprocessSpec) -> NDArray[np.float32]:
+    """(n, spec.points, 3) float32: the clouds of `check_clouds`, prepared."""
+    return check_clouds(source, spec).prepared
+
+
+def _samples() -> list[tuple[str, NDArray[Any]]]:
     folder = resources.files("cg3d_sdk") / "samples"
     with resources.as_file(folder) as path:
-        return [read_points(file).points for file in sorted(path.glob("*.npz"))]
+        return [(file.stem, read_points(file).points) for file in sorted(path.glob("*.npz"))]
 
 
 def _npz(path: Path) -> NDArray[Any]:

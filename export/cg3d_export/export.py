@@ -10,17 +10,25 @@ from pathlib import Path
 
 import onnx
 
-from cg3d_export.clouds import prepared_clouds
+from cg3d_export.against_torch import TORCH, text_parity, torch_runner
+from cg3d_export.bisect import blame, worst_layers
+from cg3d_export.clouds import CheckClouds, check_clouds
 from cg3d_export.graph import OPSET, encoder_graph, text_graph
-from cg3d_export.parity import Precision, encoder_parity, require_parity, text_parity
+from cg3d_export.parity import graph_runner, holds, require_parity
 from cg3d_export.precision import half_products, half_weights
+from cg3d_export.report import ExportReport, Runner, make_report, report_json
+from cg3d_export.report_html import report_html
 from cg3d_export.text_part import TextPart, load_text_part
 from cg3d_runtime.bundle import Bundle, EncoderInfo, TextInfo
 from cg3d_runtime.bundle.arrays import encode_array
 from cg3d_runtime.bundle.labels import LabelRow, encode_labels
+from cg3d_runtime.bundle.manifest import Precision
 from cg3d_runtime.bundle.writer import check_replaceable, write_bundle
-from cg3d_runtime.errors import InputError, TrainingError
+from cg3d_runtime.engines.choose import open_engine
+from cg3d_runtime.engines.cuda import cuda_device_count
+from cg3d_runtime.errors import EngineError, InputError, TrainingError
 from cg3d_runtime.points.prepare import PreprocessSpec
+from cg3d_runtime.text.bank import TextBank
 from cg3d_runtime.text.space import TextSpace
 from cg3d_training.checkpoint import Checkpoint, load_checkpoint
 from cg3d_training.encoders import PointEncoder
@@ -37,7 +45,8 @@ class ExportOptions:
     Attributes:
         precision: of the encoder's weights and products.
         text, labels, phrasing: where the words come from, see `load_text_part`.
-        clouds: what to check the export on, see `prepared_clouds`.
+        clouds: what to check the export on, see `check_clouds`; INT8 is calibrated on half of them.
+        keep: modules whose products stay in FP32, or with INT8 in FP16.
         name: of the bundle; the folder's by default.
         licence: of the bundle, as an SPDX expression.
         model_card, attribution: Markdown files to put into the bundle.
@@ -54,6 +63,7 @@ class ExportOptions:
     model_card: Path | None = None
     attribution: Path | None = None
     points: int | None = None
+    keep: tuple[str, ...] = ()
 
 
 def export_bundle(
@@ -90,16 +100,28 @@ def export_bundle(
     anchors = space.apply(text.vectors)
 
     announce("exporting the encoder")
-    graph = encoder_graph(encoder)
-    if options.precision == "fp16":
-        graph = half_products(graph)
+    exact = encoder_graph(encoder)
+    clouds = check_clouds(options.clouds, preprocess)
+    graph = _reduced(exact, options)
     files["encoder.onnx"] = _bytes(graph)
 
     announce("comparing it with torch")
-    clouds = prepared_clouds(options.clouds, preprocess)
-    parity = encoder_parity(encoder, files["encoder.onnx"], clouds, anchors)
-    require_parity(parity, options.precision, "encoder")
-    report = parity.record("clouds")
+    report = make_report(
+        options.name or output.resolve().name,
+        graph,
+        options.precision,
+        Runner(TORCH, "fp32", torch_runner(encoder)),
+        _runners(files["encoder.onnx"], options.precision),
+        clouds,
+        preprocess,
+        TextBank(text.labels, text.aliases, anchors, trained.logit_scale),
+    )
+    _require_report(report, exact, graph, clouds)
+    files["report.json"] = report_json(report)
+    files["report.html"] = report_html(report).encode()
+    parity = report.engines[1].parity
+    assert parity is not None
+    record = parity.record("clouds")
 
     rows = zip(text.labels, text.aliases, strict=True)
     files["text/labels.json"] = encode_labels([LabelRow(*row) for row in rows])
@@ -118,7 +140,7 @@ def export_bundle(
             lambda vectors: space.apply(vectors) @ anchors.T,
         )
         require_parity(words, "fp16", "text encoder")
-        report["text_encoder"] = words.record("texts")
+        record["text_encoder"] = words.record("texts")
 
     announce("writing the bundle")
     return write_bundle(
@@ -135,10 +157,44 @@ def export_bundle(
         ),
         preprocess=preprocess,
         text=TextInfo(trained.logit_scale, text.info),
-        parity=report,
+        parity=record,
         training={"recipe": trained.recipe, "record": trained.record, "text": text.record},
         licence=options.licence,
     )
+
+
+def _reduced(exact: onnx.ModelProto, options: ExportOptions) -> onnx.ModelProto:
+    """The graph in the precision that was asked for."""
+    if options.precision == "fp32":
+        return exact
+    assert options.precision != "int8"
+    return half_products(exact, options.precision, options.keep)
+
+
+def _runners(model: bytes, precision: Precision) -> list[Runner]:
+    """ONNX Runtime on the CPU, and on the GPU if there is one that runs the graph."""
+    embed, name = graph_runner(model, "points")
+    runners = [Runner(name, precision, embed)]
+    if cuda_device_count():
+        try:
+            engine = open_engine(model, "cuda")
+        except EngineError:
+            return runners
+        runners.append(
+            Runner(engine.name, precision, lambda batch: engine.run({"points": batch})["embedding"])
+        )
+    return runners
+
+
+def _require_report(
+    report: ExportReport, exact: onnx.ModelProto, graph: onnx.ModelProto, clouds: CheckClouds
+) -> None:
+    """Let no engine pass that is below its bar, and say which layer spoils it."""
+    for row in report.engines:
+        if row.parity is not None:
+            reduced = not holds(row.parity, row.precision) and graph is not exact
+            why = blame(worst_layers(exact, graph, clouds.prepared)) if reduced else ""
+            require_parity(row.parity, row.precision, "encoder", why)
 
 
 def _shared_space(trained: Checkpoint, dim: int, text: TextPart) -> TextSpace:

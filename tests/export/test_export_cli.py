@@ -66,6 +66,7 @@ def test_the_bundle_is_whole(made: tuple[Bundle, dict]) -> None:
     assert files == {
         "manifest.json", "encoder.onnx", "text/labels.json", "text/vectors.npy", "text/mean.npy",
         "text/encoder.onnx", "text/merges.txt", "MODEL_CARD.md", "ATTRIBUTION.md",
+        "report.json", "report.html",
     }  # fmt: skip
     assert bundle.bytes("MODEL_CARD.md") == b"# Card"
     assert printed["bundle"] == str(bundle.root)
@@ -162,7 +163,8 @@ def test_words_of_a_real_clip(inputs: Path, tmp_path: Path, tiny_clip: tuple[str
     bundle = Bundle.open(tmp_path / "clip")
     assert bundle.manifest.text.encoder is None
     assert set(bundle.manifest.files) == {
-        "encoder.onnx", "text/labels.json", "text/vectors.npy", "text/mean.npy",
+        "encoder.onnx", "text/labels.json", "text/vectors.npy", "text/mean.npy", "report.json",
+        "report.html",
     }  # fmt: skip
     assert bundle.manifest.training["text"]["open_clip"] == tiny_clip[0]
     text = bundle.text()
@@ -185,7 +187,7 @@ def assert_one_clear_line(result: Result, message: str) -> None:
 def test_below_the_bar_leaves_no_bundle(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def spoil(model: onnx.ModelProto) -> onnx.ModelProto:
+    def spoil(model: onnx.ModelProto, kind: str, keep: tuple[str, ...]) -> onnx.ModelProto:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
         for tensor in copy.graph.initializer:

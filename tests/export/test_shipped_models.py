@@ -8,9 +8,10 @@ import numpy as np
 import onnx
 import pytest
 
+from cg3d_export.against_torch import encoder_parity
 from cg3d_export.clouds import prepared_clouds
 from cg3d_export.graph import encoder_graph
-from cg3d_export.parity import encoder_parity, require_parity
+from cg3d_export.parity import require_parity
 from cg3d_export.precision import half_products
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_engine
