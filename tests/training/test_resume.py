@@ -116,7 +116,7 @@ def test_only_runs_of_the_given_recipe_are_taken(
     ("arguments", "code", "message"),
     [
         (["-o", "runs", "--resume", "latest"], 1, "no unfinished run in or below it"),
-        (["--resume", "runs"], 1, "there is no run to go on with"),
+        (["--resume", "runs"], 1, "there is no run to resume"),
         (["-o", "a", "--resume", "b"], 2, "are two folders"),
         (["-o", "a"], 2, "give the recipe: --config"),
         (["--config", "household-small"], 2, "give the folder of the run"),

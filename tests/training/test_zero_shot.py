@@ -139,7 +139,7 @@ def named_by_hand(config: TripletConfig, encoder: PointEncoder) -> float:
     texts = [f"A photo of {'an' if n[0] in 'aeiou' else 'a'} {n}" for n in known]
     with torch.no_grad():
         anchors = nn.functional.normalize(teacher.encode_text(teacher.tokenise(texts)), dim=1)
-        clouds = OrderedClouds(NamedClouds(folder, 64), 64, 1, config.seed)
+        clouds = OrderedClouds(NamedClouds(str(folder), 64, None), 64, 1, config.seed)
         rows = clouds.batch(np.arange(len(names)), np.random.default_rng(0))
         found = [int((anchors @ encoder.embed_ordered(row[None])[0]).argmax()) for row in rows]
     return float(np.mean([known[i] == name for i, name in zip(found, names, strict=True)]))

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cg3d_training.data.recognise import recognise
+from cg3d_training.machine import memory, processor, usable_cores
 
 _GIB = 2**30
 #: Less than this on the disk is too little for checkpoints and states.
@@ -41,7 +42,7 @@ _OPTIONAL = (
     ("wandb", "wandb", "wandb", "--log wandb"),
     ("onnx", "onnx", "export", "cg3d-export"),
     ("onnxruntime", "onnxruntime", "cpu", "`evaluate` and the check of cg3d-export"),
-    ("fsspec", "fsspec", None, "shards in an object store"),
+    ("fsspec", "fsspec", "stream", "shards in an object store"),
     ("ray", "ray", None, "preparing data on a cluster"),
     ("moderngl", "moderngl", None, "drawing views with OpenGL"),
 )
@@ -117,31 +118,10 @@ def _version(distribution: str) -> str:
 
 def _cpu(torch: Any) -> Iterator[Finding]:
     threads = f", torch takes {torch.get_num_threads()}" if torch else ""
-    yield Finding("cpu", f"{_usable_cores()} cores to use{threads}, {platform.machine()}")
-    memory = _memory()
-    if memory is not None:
-        yield Finding("memory", f"{memory[0] / _GIB:.1f} GiB, {memory[1] / _GIB:.1f} GiB free")
-
-
-def _usable_cores() -> int:
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
-def _memory() -> tuple[int, int] | None:
-    """Bytes there are, and bytes free; None where the system does not say."""
-    try:
-        lines = Path("/proc/meminfo").read_text(encoding="ascii").splitlines()
-        values = {key: int(rest.split()[0]) * 1024 for key, rest in (x.split(":") for x in lines)}
-        return values["MemTotal"], values["MemAvailable"]
-    except (OSError, ValueError, KeyError):
-        pass
-    try:
-        page = os.sysconf("SC_PAGE_SIZE")
-        return page * os.sysconf("SC_PHYS_PAGES"), page * os.sysconf("SC_AVPHYS_PAGES")
-    except (AttributeError, OSError, ValueError):
-        return None
+    yield Finding("cpu", f"{usable_cores()} cores to use{threads}, {processor()}")
+    sizes = memory()
+    if sizes is not None:
+        yield Finding("memory", f"{sizes[0] / _GIB:.1f} GiB, {sizes[1] / _GIB:.1f} GiB free")
 
 
 def _gpus(torch: Any) -> Iterator[Finding]:

@@ -40,6 +40,7 @@ from cg3d_training.data.household import (
 from cg3d_training.data.names import NameMatcher
 from cg3d_training.encoders import EncoderSpec, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
+from cg3d_training.runs.card import write_card
 from cg3d_training.runs.distributed import (
     gather_rows,
     join_batch_norms,
@@ -171,6 +172,7 @@ def pretrain(
     )  # fmt: skip
     if world.is_first:
         save_checkpoint(output / "checkpoint.safetensors", checkpoint)
+        write_card(output / "checkpoint.safetensors", "pretrain")
     leave_world()
     return checkpoint
 

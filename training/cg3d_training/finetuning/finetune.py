@@ -42,6 +42,7 @@ from cg3d_training.encoders.classifier import classifier_spec, load_body
 from cg3d_training.finetuning.classification import ClassReport, class_report
 from cg3d_training.finetuning.report import FinetuneResult, SeedResult, ValidationBest, as_markdown
 from cg3d_training.finetuning.voting import plain_logits, voted_logits
+from cg3d_training.runs.card import write_card
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import environment
 from cg3d_training.runs.loggers import LOG, check_loggers
@@ -167,6 +168,10 @@ def _one_seed(
     network = run.averaged()
     plain = class_report(plain_logits(network, data.test), data.test_labels, data.classes)
     voted = _vote(network, data, config) if config.voting.views else None
+    tests = {"all clouds": plain.overall, "mean of the classes": plain.mean_class}
+    if voted:
+        tests[f"all clouds, {config.voting.views} votes"] = voted.overall
+    write_card(folder / "checkpoint.safetensors", "finetune", tests)
     return SeedResult(seed, len(rows), plain, voted, _test_best(folder, data, device, best))
 
 

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
+import json
 import platform
+import shlex
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +16,12 @@ import numpy as np
 import safetensors
 import torch
 
+from cg3d_runtime.errors import TrainingError
 from cg3d_sdk.version import __version__
+from cg3d_training.checkpoint import write_atomically
+from cg3d_training.machine import memory, processor, usable_cores
+
+ENVIRONMENT = "environment.json"
 
 
 def environment() -> dict[str, Any]:
@@ -27,6 +37,54 @@ def environment() -> dict[str, Any]:
         "threads": torch.get_num_threads(),
         "gpus": [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
     }
+
+
+def whole_environment(processes: int) -> dict[str, Any]:
+    """`environment`, and with it the command, the time, the machine and all installed packages.
+
+    Args:
+        processes: that train together.
+    """
+    sizes = memory()
+    found = ((d.metadata["Name"], d.version) for d in importlib.metadata.distributions())
+    return environment() | {
+        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "processes": processes,
+        "processor": processor(),
+        "cores": usable_cores(),
+        "memory": sizes and sizes[0],
+        "cuda": torch.version.cuda,
+        "packages": dict(sorted((name, version) for name, version in found if name)),
+    }
+
+
+def note_start(folder: Path, processes: int) -> None:
+    """Write `environment.json` into a run's folder."""
+    _write(folder, whole_environment(processes))
+
+
+def note_resume(folder: Path, processes: int, epoch: int) -> None:
+    """Add to `environment.json` that the run went on at an epoch, and what was different then.
+
+    Raises:
+        TrainingError: the file is damaged.
+    """
+    file = folder / ENVIRONMENT
+    try:
+        before = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    except ValueError as error:
+        raise TrainingError(f"{file} is damaged ({error}); move it away and resume") from error
+    now = whole_environment(processes)
+    old = before.get("packages", {})
+    changed = {k: v for k, v in now.items() if k not in ("packages", "at") and before.get(k) != v}
+    changed["packages"] = {k: v for k, v in now["packages"].items() if old.get(k) != v}
+    entry = {"at": now["at"], "epoch": epoch, "changed": changed}
+    _write(folder, before | {"resumed": [*before.get("resumed", []), entry]})
+
+
+def _write(folder: Path, about: dict[str, Any]) -> None:
+    write_atomically(folder / ENVIRONMENT, json.dumps(about, indent=1).encode())
 
 
 def run_facts(seconds: float, epochs: int, seed: int) -> dict[str, Any]:

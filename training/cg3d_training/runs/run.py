@@ -21,7 +21,7 @@ from cg3d_training.runs.chunks import in_chunks
 from cg3d_training.runs.compiling import Function, compiled
 from cg3d_training.runs.distributed import ALONE, World, same_start, sum_gradients
 from cg3d_training.runs.draws import EpochDraws
-from cg3d_training.runs.environment import environment
+from cg3d_training.runs.environment import note_resume, note_start
 from cg3d_training.runs.loggers import LOG, Logger, open_loggers
 from cg3d_training.runs.meter import Meter
 from cg3d_training.runs.optimiser import learning_rate, make_optimiser
@@ -250,8 +250,7 @@ class Run(Generic[C]):
         if not self.world.is_first:
             return
         write_atomically(self.output / "config.json", self._config_json().encode())
-        about = json.dumps(environment(), indent=1)
-        write_atomically(self.output / "environment.json", about.encode())
+        note_start(self.output, self.world.size)
         write_atomically(self.output / LOG, b"")
         self._open_loggers()
 
@@ -305,6 +304,7 @@ class Run(Generic[C]):
             return
         lines = (self.output / LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
         write_atomically(self.output / LOG, "".join(line + "\n" for line in lines).encode())
+        note_resume(self.output, self.world.size, self.epoch)
         self._open_loggers(len(self._inside[0]) if self._inside else 0)
 
     def close(self) -> None:

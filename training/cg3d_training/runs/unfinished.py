@@ -46,7 +46,7 @@ def read_run(folder: Path, kind: type[C]) -> Unfinished[C]:
     states = [*folder.glob(STATE), *folder.glob(f"*/{STATE}")]
     if not file.is_file() or not states:
         raise TrainingError(
-            f"{folder}: there is no run to go on with (a run has {_CONFIG} and {STATE}); "
+            f"{folder}: there is no run to resume (a run has {_CONFIG} and {STATE}); "
             "start one without --resume"
         )
     try:

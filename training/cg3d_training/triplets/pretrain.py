@@ -29,6 +29,7 @@ from cg3d_training.config import check_optimiser
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, text_mean
+from cg3d_training.runs.card import write_card
 from cg3d_training.runs.distributed import (
     join_batch_norms,
     join_world,
@@ -123,8 +124,10 @@ def pretrain_triplets(
     mean = text_mean(vectors) if config.loss.centre else torch.zeros(teacher.embedding_dim)
     check = None
     if config.data.validation and world.is_first:
-        folder = Path(config.data.validation)
-        check = held_out(folder, encoder.points, config.seed, teacher, mean, device, quiet)
+        check = held_out(
+            config.data.validation, encoder.points, config.seed, teacher, mean, device, quiet,
+            loading.cache,
+        )  # fmt: skip
     anchors = centred_rows(vectors, mean).to(device)
     lesson = Lesson(batches, anchors, teacher, torch.device(device))
     with run.stop:
@@ -152,6 +155,7 @@ def pretrain_triplets(
             data = to_bytes(cpu_state(prompts), prompt_record(config))
             write_atomically(output / PROMPTS, data)
         save_checkpoint(output / "checkpoint.safetensors", checkpoint)
+        write_card(output / "checkpoint.safetensors", "pretrain-triplets")
     leave_world()
     return checkpoint
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,6 +14,7 @@ from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.text.templates import fill, normal_name
 from cg3d_training.data.clouds import OrderedClouds
 from cg3d_training.data.shards import ShardFolder
+from cg3d_training.data.storage import Cache
 from cg3d_training.losses import centred_rows
 from cg3d_training.teachers import Teacher
 from cg3d_training.triplets.steps import text_vectors
@@ -26,8 +26,8 @@ PROMPT = "A photo of a {}"
 class NamedClouds:
     """Points and names of a folder of shards; pictures are not asked for."""
 
-    def __init__(self, folder: Path, points: int) -> None:
-        self._shards = ShardFolder(folder)
+    def __init__(self, folder: str, points: int, cache: Cache | None) -> None:
+        self._shards = ShardFolder(folder, cache)
         names = []
         for sample in self._shards:
             names.append(normal_name(sample.record["name"]))
@@ -64,23 +64,26 @@ class HeldOut:
 
 
 def held_out(
-    folder: Path, points: int, seed: int, teacher: Teacher, mean: Tensor, device: str, quiet: bool
-) -> HeldOut:
+    folder: str, points: int, seed: int, teacher: Teacher, mean: Tensor, device: str, quiet: bool,
+    cache: Cache | None = None,
+) -> HeldOut:  # fmt: skip
     """Read a folder of shards to validate on.
 
     Args:
-        folder: made by `cg3d-train prepare`, of objects that are not trained on.
+        folder: made by `cg3d-train prepare`, of objects that are not trained on; or its address
+            in an object store.
         points: that the encoder takes.
         seed: of the samples of the clouds; they are drawn once.
         teacher: makes the names' vectors, on `device`.
         mean: (d,) taken off the texts' unit vectors, as in training.
         device: where the teacher is.
         quiet: show no progress.
+        cache: for shards of an object store; None: `default_cache()`.
 
     Raises:
         TrainingError: there are no objects, or one has no name or too few points.
     """
-    objects = NamedClouds(folder, points)
+    objects = NamedClouds(folder, points, cache)
     names = tuple(dict.fromkeys(objects.names))
     texts = tuple(fill(PROMPT, name) for name in names)
     vectors = text_vectors(teacher, texts, torch.device(device), quiet)
