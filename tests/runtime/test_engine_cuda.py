@@ -6,7 +6,8 @@ import ctypes
 
 import pytest
 
-from cg3d_runtime.engines.cuda import cuda_device_count
+from cg3d_runtime.engines import cuda
+from cg3d_runtime.engines.cuda import CudaDevice, cuda_device, cuda_device_count
 
 
 class Driver:
@@ -45,3 +46,34 @@ def test_counts_devices(monkeypatch: pytest.MonkeyPatch, driver: object, expecte
         assert cuda_device_count() == expected
     finally:
         cuda_device_count.cache_clear()
+
+
+def test_a_device_as_the_driver_describes_it(driver: ctypes.CDLL) -> None:
+    device = cuda_device()
+    assert device == CudaDevice("Fake Orin", "8.7", 8 << 30, "12.6")
+
+
+def test_no_device_and_no_answer(driver: ctypes.CDLL) -> None:
+    driver.fake_devices(0)
+    assert cuda_device() is None
+    cuda_device_count.cache_clear()
+    cuda_device.cache_clear()
+    driver.fake_devices(1)
+    driver.fake_fail(b"cuDeviceTotalMem_v2", 999)
+    assert cuda_device() is None
+    cuda_device.cache_clear()
+    driver.fake_fail(b"", 0)
+    assert cuda_device() is not None
+
+
+@pytest.mark.parametrize("library", ["libcuda-none.so.1", "libc.so.6"])
+def test_no_driver(monkeypatch: pytest.MonkeyPatch, driver: ctypes.CDLL, library: str) -> None:
+    monkeypatch.setattr(cuda, "LIBRARY", library)
+    assert cuda_device() is None
+
+
+def test_this_machine_answers_without_a_fault() -> None:
+    """Whatever it has: a count, and a device exactly where there is one."""
+    cuda_device_count.cache_clear()
+    cuda_device.cache_clear()
+    assert (cuda_device() is not None) == (cuda_device_count() > 0)

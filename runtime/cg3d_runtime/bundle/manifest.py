@@ -196,7 +196,8 @@ def check_file_name(name: str, where: str) -> None:
     if len(name) > 200 or not _FILE_NAME.fullmatch(name) or name == MANIFEST:
         raise BundleError(
             f"{where}: {short(name)} is not a file name that a bundle may hold. Names are "
-            "relative, of letters, digits, '.', '_', '-' and '/', and stay inside the bundle."
+            "relative, of letters, digits, '.', '_', '-' and '/', and stay inside the bundle. "
+            "Rename the file, or where it was damaged copy the bundle again."
         )
 
 
@@ -207,10 +208,13 @@ def check_file_info(info: FileInfo, where: str, field: str) -> None:
         BundleError: naming the field.
     """
     if not _SHA256.fullmatch(info.sha256):
-        raise BundleError(f"{where}: {field}.sha256 should be 64 hexadecimal digits.")
+        raise BundleError(
+            f"{where}: {field}.sha256 should be 64 hexadecimal digits. Copy or make it again."
+        )
     if not 0 <= info.bytes <= MAX_FILE_BYTES:
         raise BundleError(
-            f"{where}: {field}.bytes is {info.bytes}, not between 0 and {MAX_FILE_BYTES}."
+            f"{where}: {field}.bytes is {info.bytes}, not between 0 and {MAX_FILE_BYTES}. Copy or "
+            "make it again."
         )
 
 
@@ -236,7 +240,8 @@ def _check(manifest: Manifest) -> None:
     for where, name in _references(manifest):
         if name not in manifest.files:
             raise BundleError(
-                f"{MANIFEST}: {where} names the file {short(name)}, which `files` does not list."
+                f"{MANIFEST}: {where} names the file {short(name)}, which `files` does not list. "
+                "Copy or export the bundle again."
             )
 
 

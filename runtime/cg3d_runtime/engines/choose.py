@@ -6,21 +6,18 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from cg3d_runtime.bundle.reader import Bundle
 from cg3d_runtime.engines.cuda import cuda_device_count
 from cg3d_runtime.engines.engine import AbsentError, Engine
 from cg3d_runtime.engines.onnx_providers import OrtDevice
 from cg3d_runtime.engines.onnx_runtime import OnnxRuntimeEngine
-from cg3d_runtime.engines.plan import (
-    Part,
-    plan_folders,
-    plan_parts,
-    read_plan,
-    rebuild_command,
-)
+from cg3d_runtime.engines.place import ENGINES, rebuild_command
 from cg3d_runtime.errors import BundleError, Cg3dError, DependencyError, EngineError
+
+if TYPE_CHECKING:
+    from cg3d_runtime.engines.sidecar import Part
 
 #: What a caller may ask for.
 EngineChoice = Literal["auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx"]
@@ -166,6 +163,12 @@ def _on_onnxruntime(model: Callable[[], bytes], engine: str, threads: int | None
 
 
 def _on_plans(bundle: Bundle, part: Part) -> Iterator[_Candidate]:
+    if not (bundle.root / ENGINES).is_dir():
+        yield "tensorrt", partial(_no_plan, bundle, part)
+        return
+    # Imported here because few bundles have plans, and the others need not wait for it.
+    from cg3d_runtime.engines.plan import plan_folders, plan_parts
+
     tags = [tag for tag in plan_folders(bundle) if part in plan_parts(bundle, tag)]
     if not tags:
         yield "tensorrt", partial(_no_plan, bundle, part)
@@ -177,7 +180,7 @@ def _on_plans(bundle: Bundle, part: Part) -> Iterator[_Candidate]:
 
 
 def _load_plan(bundle: Bundle, tag: str, part: Part) -> Engine:
-    # Imported here because few machines have plans, and the others need not wait for it.
+    from cg3d_runtime.engines.plan import read_plan
     from cg3d_runtime.engines.tensorrt import TensorRTEngine
 
     info, plan = read_plan(bundle, tag, part)

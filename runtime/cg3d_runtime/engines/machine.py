@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Literal
 
 from cg3d_runtime.engines.cuda import CudaDevice
+from cg3d_runtime.engines.place import REBUILD
 from cg3d_runtime.engines.sidecar import PlanInfo
 from cg3d_runtime.errors import BundleError, EngineError
-
-#: The command that builds a bundle's plans for the machine it runs on.
-REBUILD = "cg3d-export BUNDLE --trt"
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import shlex
 import uuid
 from pathlib import Path
 
@@ -20,13 +19,13 @@ from cg3d_runtime.bundle.fields import short
 from cg3d_runtime.bundle.manifest import MANIFEST, MAX_FILE_BYTES, encode_manifest, file_info
 from cg3d_runtime.bundle.reader import Bundle
 from cg3d_runtime.engines.machine import (
-    REBUILD,
     PlanHeader,
     check_machine,
     plan_header,
     same_version,
     version_numbers,
 )
+from cg3d_runtime.engines.place import ENGINES, rebuild_command
 from cg3d_runtime.engines.sidecar import (
     MAX_SIDECAR_BYTES,
     PARTS,
@@ -62,9 +61,6 @@ __all__ = [
     "write_plan",
 ]
 
-#: The folder of all plans in a bundle's folder.
-ENGINES = "engines"
-
 _TAG = re.compile(r"sm[0-9]{1,4}-trt[0-9]+\.[0-9]+\.[0-9]+-(fp32|fp16|bf16|int8)")
 
 
@@ -72,11 +68,6 @@ def plan_tag(compute_capability: str, tensorrt: str, precision: Precision) -> st
     """The name of a folder of plans, e.g. "sm87-trt10.3.0-fp16"."""
     version = ".".join(map(str, version_numbers(tensorrt)[:3]))
     return _checked_tag(f"sm{compute_capability.replace('.', '')}-trt{version}-{precision}")
-
-
-def rebuild_command(bundle: Bundle) -> str:
-    """The command that builds a bundle's plans for the machine it runs on."""
-    return REBUILD.replace("BUNDLE", shlex.quote(str(bundle.root)))
 
 
 def plan_sources(bundle: Bundle, part: Part) -> dict[str, str]:

@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.engines.cuda import cuda_device
 from cg3d_runtime.engines.cuda_memory import CudaStream
-from cg3d_runtime.engines.machine import REBUILD, check_machine, plan_header
+from cg3d_runtime.engines.machine import check_machine, plan_header
+from cg3d_runtime.engines.place import REBUILD
 from cg3d_runtime.engines.sidecar import PlanInfo
 from cg3d_runtime.engines.tensorrt_session import Session, Tensor, load_tensorrt
 from cg3d_runtime.errors import EngineError
