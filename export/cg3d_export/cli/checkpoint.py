@@ -47,6 +47,7 @@ def _export(checkpoint: Path, output: Path, given: dict[str, Any], as_json: bool
             given["model_card"],
             given["attribution"],
             given["points"],
+            given["keep"],
         ),
         announce=announce,
     )

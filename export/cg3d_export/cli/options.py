@@ -30,7 +30,7 @@ def _read(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 #: What only a checkpoint is exported with.
 CHECKPOINT_ONLY = (
-    "text", "labels", "phrasing", "clouds", "name", "licence", "model_card", "attribution",
+    "text", "labels", "phrasing", "clouds", "keep", "name", "licence", "model_card", "attribution",
 )  # fmt: skip
 
 #: What only engines are built with.
@@ -89,6 +89,11 @@ _CHECKPOINT = [
         "--clouds", type=click.Path(exists=True, path_type=Path), metavar="NPZ",
         help="Clouds (n, N, 3) to compare with torch on, or the folder of the household set. "
         "By default the samples of cg3d-sdk.",
+    ),
+    click.option(
+        "--keep", multiple=True, metavar="MODULE",
+        help="A module whose products stay in fp32, or with int8 in fp16, e.g. the one that a "
+        "failed export named. May be given several times.",
     ),
     click.option("--name", help="Name of the bundle. By default its folder's."),
     click.option(
