@@ -251,7 +251,10 @@ def test_two_processes_train_as_one(
     """Twenty steps; each loss rests on all updates before it."""
     recipe = tmp_path / "recipe.json"
     recipe.write_text(json.dumps(dataclasses.asdict(
-        dataclasses.replace(config, encoder_sizes=TINY | {"drop_path": 0.0})
+        dataclasses.replace(
+            config, encoder_sizes=TINY | {"drop_path": 0.0},
+            loss=TripletLossConfig(learn_temperature=True),
+        )
     )))  # fmt: skip
     program = tmp_path / "train.py"
     program.write_text(
@@ -271,9 +274,9 @@ def test_two_processes_train_as_one(
         )  # fmt: skip
         assert done.returncode == 0, done.stderr[-3000:]
     one, two = (log(tmp_path / f"run-{len(launcher)}") for launcher in processes)
-    for name in ("loss", "loss_prompts"):
-        assert [e[name] for e in two] == pytest.approx([e[name] for e in one], abs=1e-4), name
-        assert one[-1][name] != pytest.approx(one[0][name], abs=1e-3)
+    for name, bound in {"loss": 1e-4, "loss_prompts": 1e-4, "temperature": 1e-6}.items():
+        assert [e[name] for e in two] == pytest.approx([e[name] for e in one], abs=bound), name
+        assert one[-1][name] != pytest.approx(one[0][name], abs=1e-4)
 
 
 def test_shards_of_an_object_store_train_the_same_weights(
@@ -295,6 +298,37 @@ def test_shards_of_an_object_store_train_the_same_weights(
     prompts = load_file(tmp_path / "far" / "prompts.safetensors")
     for key, value in load_file(tmp_path / "near" / "prompts.safetensors").items():
         assert torch.equal(value, prompts[key]), key
+
+
+def test_in_chunks(config: TripletConfig, tmp_path: Path) -> None:
+    """The prompts' losses rest on all of their updates, and on nothing of the encoder's."""
+    kept: dict[int, list[dict[str, float]]] = {}
+    for chunk in (0, 2):
+        optimiser = dataclasses.replace(config.optimiser, chunk=chunk)
+        folder = tmp_path / str(chunk)
+        pretrain_triplets(dataclasses.replace(config, optimiser=optimiser), folder)
+        kept[chunk] = log(folder)
+    whole, chunks = ([e["loss_prompts"] for e in kept[chunk]] for chunk in (0, 2))
+    assert chunks == pytest.approx(whole, abs=1e-6)
+    assert whole[-1] != pytest.approx(whole[0], abs=1e-3)
+    # The encoder has batch normalisation, whose statistics are a chunk's: near, and not equal.
+    whole, chunks = ([e["loss"] for e in kept[chunk]] for chunk in (0, 2))
+    assert chunks != pytest.approx(whole, abs=1e-6)
+    assert chunks == pytest.approx(whole, rel=0.2)
+
+
+def test_a_learnt_temperature_begins_with_the_teachers(
+    config: TripletConfig, tmp_path: Path
+) -> None:
+    loss = TripletLossConfig(temperature=None, learn_temperature=True)
+    optimiser = OptimiserConfig(epochs=1, batch_size=4, lr=1e-6)
+    checkpoint = pretrain_triplets(
+        dataclasses.replace(config, loss=loss, optimiser=optimiser), tmp_path
+    )
+    teacher = load_teacher("open_clip", "small-clip", None)
+    assert checkpoint.logit_scale == pytest.approx(teacher.logit_scale, rel=1e-4)
+    assert checkpoint.logit_scale != teacher.logit_scale
+    assert log(tmp_path)[0]["temperature"] == pytest.approx(1 / checkpoint.logit_scale)
 
 
 def test_what_a_run_leaves(config: TripletConfig, tmp_path: Path) -> None:
@@ -416,6 +450,9 @@ def test_mistakes_are_named(config: TripletConfig, tmp_path: Path, shards: Path)
     refused("set prompts.tokens to 0", loss=TripletLossConfig(images=False))
     refused("0 is for none", prompts=PromptConfig(tokens=-1))
     refused("above 0", loss=TripletLossConfig(temperature=0.0))
+    refused("begin within", loss=TripletLossConfig(temperature=2.0, learn_temperature=True))
+    refused("chunk is -1", optimiser=OptimiserConfig(batch_size=4, chunk=-1))
+    refused("chunk is 1", optimiser=OptimiserConfig(batch_size=4, chunk=1))
     refused(f"embedding_dim to {DIM}", encoder_sizes=TINY | {"embedding_dim": 512})
     refused("no model called", teacher=TeacherConfig("open_clip", "small-clop", None))
     refused("teacher.weights", teacher=TeacherConfig("slip", weights=None))
