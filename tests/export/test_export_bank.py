@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 from cg3d_export.bank import OUTPUTS, bank_graph, fused_graph
+from cg3d_export.operators import TENSORRT, operator_table, refused
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.errors import BundleError, InputError
@@ -141,6 +142,15 @@ def test_any_batch_and_types(tmp_path: Path) -> None:
     assert {v.type.tensor_type.shape.dim[0].dim_param for v in model.graph.output} == {"batch"}
     kinds = {t.data_type for t in bank_graph(bundle).graph.initializer}
     assert kinds == {onnx.TensorProto.FLOAT, onnx.TensorProto.INT64}
+
+
+def test_every_tensorrt_takes_it() -> None:
+    bundle = Bundle.open(default_bundle())
+    for model in (bank_graph(bundle), fused_graph(bundle)):
+        rows = operator_table(model)
+        assert {version: refused(rows, version) for version in TENSORRT} == dict.fromkeys(
+            TENSORRT, ()
+        )
 
 
 def test_what_does_not_fit_is_refused(tmp_path: Path) -> None:
