@@ -51,6 +51,7 @@ def test_the_two_builds_of_onnxruntime_never_come_together() -> None:
 def test_robots_get_no_torch() -> None:
     for extra in ("cpu", "gpu", "trt", "files"):
         assert not brought(extra) & {"torch", "onnx", "open_clip_torch", "safetensors"}
+    assert brought("build") == {"onnx", "tqdm"}
 
 
 def test_commands_are_installed() -> None:

@@ -42,6 +42,20 @@ def test_replaces_a_bundle_and_drops_its_old_files(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+def test_engines_of_the_old_bundle_go_with_it(tmp_path: Path) -> None:
+    make_bundle(tmp_path / "b")
+    folder = tmp_path / "b" / "engines" / "sm87-trt10.3.0-fp16"
+    folder.mkdir(parents=True)
+    (folder / "encoder.plan").write_bytes(b"plan")
+    (folder / "encoder.plan.json").write_bytes(b"{}")
+    make_bundle(tmp_path / "b", name="new")
+    assert not (tmp_path / "b" / "engines").exists()
+    folder.mkdir(parents=True)
+    (folder / "notes.txt").write_bytes(b"mine")
+    with pytest.raises(BundleError, match=r"notes\.txt' is no part of it"):
+        make_bundle(tmp_path / "b")
+
+
 def test_fills_an_empty_folder(tmp_path: Path) -> None:
     (tmp_path / "b").mkdir()
     make_bundle(tmp_path / "b").verify()

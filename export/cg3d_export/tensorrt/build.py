@@ -18,7 +18,13 @@ from cg3d_export.tensorrt.inspect import (
 )
 from cg3d_export.tensorrt.machine import find_machine, load_tensorrt
 from cg3d_export.tensorrt.options import BatchRange, BuildOptions, workspace_for
-from cg3d_export.tensorrt.parse import Messages, check_profiles, parse_network, read_onnx
+from cg3d_export.tensorrt.parse import (
+    Messages,
+    check_profiles,
+    messages_of,
+    parse_network,
+    read_onnx,
+)
 from cg3d_export.tensorrt.progress import Phases, progress_monitor, run_watched
 from cg3d_export.tensorrt.timing_cache import cache_key, read_timing_cache, write_timing_cache
 from cg3d_runtime.engines.cuda import cuda_device
@@ -78,10 +84,10 @@ def build_plan(
     """
     trt = load_tensorrt()
     proto = read_onnx(model, part)
-    messages = Messages()
-    logger = messages.logger(trt)
-    builder = trt.Builder(logger)
-    network = parse_network(trt, builder, proto, logger, part)
+    messages = messages_of(trt)
+    messages.clear()
+    builder = trt.Builder(messages.logger)
+    network = parse_network(trt, builder, proto, messages.logger, part)
     check_profiles(trt, network, profiles, part)
     products = check_network(trt, network, proto, precision, part)
 
@@ -103,7 +109,7 @@ def build_plan(
     seconds = time.monotonic() - started
     if note := _keep_timing_cache(config, options):
         notes = (*notes, note)
-    layer_types = _layer_types(trt, plan, logger, messages, part) if cuda_device() else {}
+    layer_types = _layer_types(trt, plan, messages, part) if cuda_device() else {}
     check_engine(layer_types, precision, part)
     return BuiltPlan(
         plan,
@@ -192,13 +198,11 @@ def _keep_timing_cache(config: Any, options: BuildOptions) -> str:
     return write_timing_cache(options.timing_cache, cache_key(find_machine()), data)
 
 
-def _layer_types(
-    trt: Any, plan: bytes, logger: Any, messages: Messages, part: str
-) -> dict[str, int]:
+def _layer_types(trt: Any, plan: bytes, messages: Messages, part: str) -> dict[str, int]:
     """Load the plan as a robot would, and ask the inspector."""
     if plan[:4] == b"vtrt":
         return {}  # TensorRT-RTX compiles its layers when they first run
-    runtime = trt.Runtime(logger)
+    runtime = trt.Runtime(messages.logger)
     runtime.engine_host_code_allowed = True  # a version-compatible plan holds its runtime
     engine = runtime.deserialize_cuda_engine(plan)
     if engine is None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import onnx
@@ -19,13 +20,15 @@ _SHOWN = 5
 
 
 class Messages:
-    """What TensorRT says: errors are kept for our own, the rest goes to `logging`."""
+    """What TensorRT says: errors are kept for our own, all of it goes to `logging`.
 
-    def __init__(self) -> None:
+    Attributes:
+        errors: since the last `clear`.
+        logger: for TensorRT.
+    """
+
+    def __init__(self, trt: Any) -> None:
         self.errors: list[str] = []
-
-    def logger(self, trt: Any) -> Any:
-        """A logger of TensorRT; keep it as long as anything that was made with it."""
         messages = self
 
         class _Logger(trt.ILogger):  # type: ignore[misc]
@@ -33,17 +36,25 @@ class Messages:
                 trt.ILogger.__init__(self)
 
             def log(self, severity: Any, message: str) -> None:
-                if severity <= trt.ILogger.ERROR:
+                if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
                     messages.errors.append(message.strip())
-                level = logging.INFO if severity <= trt.ILogger.WARNING else logging.DEBUG
-                _log.log(level, "TensorRT: %s", message.strip())
+                _log.debug("TensorRT: %s", message.strip())
 
-        return _Logger()
+        self.logger = _Logger()
+
+    def clear(self) -> None:
+        self.errors.clear()
 
     def summary(self) -> str:
         """The first errors, on one line each."""
         found = list(dict.fromkeys(" ".join(message.split())[:400] for message in self.errors))
         return "; ".join(found[:_SHOWN]) or "it gave no reason"
+
+
+@lru_cache(maxsize=1)
+def messages_of(trt: Any) -> Messages:
+    """The messages of this TensorRT: it takes one logger a process, and keeps it."""
+    return Messages(trt)
 
 
 def read_onnx(model: bytes, part: str) -> onnx.ModelProto:

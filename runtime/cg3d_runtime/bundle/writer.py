@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,9 @@ from cg3d_runtime.bundle.manifest import (
 from cg3d_runtime.bundle.reader import Bundle
 from cg3d_runtime.errors import BundleError
 from cg3d_runtime.points.prepare import PreprocessSpec
+
+#: What `cg3d-export --trt` adds to a bundle on the machine that runs it.
+_ENGINE_FILE = re.compile(r"engines/[^/]+/(\w+\.plan(\.json)?|report\.(json|html))")
 
 
 def write_bundle(
@@ -78,6 +82,8 @@ def write_bundle(
 def check_replaceable(folder: str | Path) -> None:
     """Refuse to write over anything that is not, as a whole, a bundle.
 
+    Engines that were built of the old bundle do not fit a new one, and go with it.
+
     Raises:
         BundleError: `folder` holds something else, or something beside a bundle.
     """
@@ -94,6 +100,7 @@ def check_replaceable(folder: str | Path) -> None:
             "folder or remove it."
         ) from error
     present = set(files_in(target))
+    present = {name for name in present if not _ENGINE_FILE.fullmatch(name)}
     if strangers := sorted(present - set(old.manifest.files) - {MANIFEST}):
         raise BundleError(
             f"{target} is a bundle, but {strangers[0]!r} is no part of it and would be lost. Move "
