@@ -133,7 +133,7 @@ def test_a_missing_package_is_named_before_anything_is_read(
     with pytest.raises(TrainingError, match="no logger 'mlflow'; choose from tensorboard, wandb"):
         check_loggers(["mlflow"])
     result = CliRunner().invoke(
-        main, ["pretrain", "--config", "household-small", "-o", str(tmp_path), "--log", "wandb"]
+        main, ["pretrain", "--config", "household-small", "-o", str(tmp_path), "--logger", "wandb"]
     )
     assert result.exit_code == 1
     assert "cg3d-sdk[wandb]" in result.output

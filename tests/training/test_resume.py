@@ -8,17 +8,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
+from torch.distributed.run import get_args_parser
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.cli.main import main
 from cg3d_training.config import FinetuneConfig, PretrainConfig, load_config
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.pretrain import pretrain
+from cg3d_training.runs.distributed import ALONE, World
+from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.run import Run
 from cg3d_training.runs.unfinished import newest_unfinished, read_run
 
@@ -130,6 +134,31 @@ def test_what_does_not_fit_is_named(
     result = call("pretrain", *arguments)
     assert result.exit_code == code
     assert message in result.output
+
+
+def test_each_process_goes_on_with_its_own_draws() -> None:
+    cpu = torch.device("cpu")
+    states = []
+    for rank in range(3):
+        EpochDraws(1, 0, World(rank, 3), cpu)
+        torch.rand(rank + 700)
+        states.append((torch.get_rng_state(), torch.rand(5)))
+    plain, tensors = EpochDraws(1, 0, ALONE, cpu).state()
+    tensors["own"] = torch.stack([state for state, _ in states])
+    for rank, (_, expected) in enumerate(states):
+        draws = EpochDraws(1, 0, World(rank, 3), cpu)
+        draws.restore(plain, tensors)
+        assert torch.equal(torch.rand(5), expected)
+
+
+@pytest.mark.parametrize("verb", ["pretrain", "pretrain-triplets"])
+def test_torchrun_takes_no_option_for_its_own(verb: str) -> None:
+    command = main.get_command(click.Context(main), verb)
+    assert command is not None
+    for name in [name for option in command.params for name in option.opts if name[:2] == "--"]:
+        arguments = ["-m", "cg3d_training", verb, name, "x"]
+        parsed = get_args_parser().parse_args(arguments)
+        assert parsed.training_script_args == [verb, name, "x"]
 
 
 def test_a_damaged_config_is_no_run(tmp_path: Path) -> None:

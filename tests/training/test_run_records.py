@@ -67,14 +67,15 @@ def test_a_resume_adds_what_was_different(tmp_path: Path, monkeypatch: pytest.Mo
     before = environment(tmp_path)
     monkeypatch.setattr(sys, "argv", ["cg3d-train", "second"])
     note_resume(tmp_path, 2, epoch=7)
+    monkeypatch.setattr(sys, "argv", ["/x/cg3d_training/__main__.py", "third"])
     note_resume(tmp_path, 1, epoch=9)
     after = environment(tmp_path)
     first, second = after.pop("resumed")  # type: ignore[misc]
     assert after == before
     assert first["epoch"] == 7
-    changed = {"command": "cg3d-train second", "packages": {}}
-    assert first["changed"] == changed | {"processes": 2}
-    assert second["changed"] == changed
+    command = {"command": "cg3d-train second", "processes": 2}
+    assert first["changed"] == command | {"packages": {}}
+    assert second["changed"] == {"command": "python -m cg3d_training third", "packages": {}}
     (tmp_path / "environment.json").write_text("{")
     with pytest.raises(TrainingError, match=r"environment\.json is damaged"):
         note_resume(tmp_path, 1, 10)

@@ -14,11 +14,12 @@ Command = Callable[..., Any]
 
 
 def training_options(folder: str) -> Callable[[Command], Command]:
-    """--config, --output, --set, --resume, --log and --threads.
+    """--config, --output, --set, --resume, --logger and --threads.
 
     Args:
         folder: what the output folder will hold, for its help.
     """
+    # torchrun takes what could be short for an option of its own, such as --log, for that.
     options = [
         click.option(
             "--config", metavar="RECIPE",
@@ -38,7 +39,7 @@ def training_options(folder: str) -> Callable[[Command], Command]:
             "in or below -o; FOLDER: that one.",
         ),
         click.option(
-            "--log", multiple=True, type=click.Choice(["tensorboard", "wandb"]),
+            "--logger", "log", multiple=True, type=click.Choice(["tensorboard", "wandb"]),
             help="Log there too; log.jsonl is always written. May be given twice.",
         ),
         click.option(

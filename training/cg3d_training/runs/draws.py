@@ -42,6 +42,8 @@ class EpochDraws:
         """Go on from a state."""
         self.numpy.bit_generator.state = plain
         self.torch.set_state(tensors["torch"])
-        torch.set_rng_state(tensors["own"][self._world.rank])
+        # Cloned, for torch reads a generator's state from where its storage begins: a row of a
+        # matrix is that of another process to it.
+        torch.set_rng_state(tensors["own"][self._world.rank].clone())
         if self._device.type == "cuda":
-            torch.cuda.set_rng_state(tensors["gpu"][self._world.rank], self._device)
+            torch.cuda.set_rng_state(tensors["gpu"][self._world.rank].clone(), self._device)

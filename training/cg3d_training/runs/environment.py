@@ -48,7 +48,7 @@ def whole_environment(processes: int) -> dict[str, Any]:
     sizes = memory()
     found = ((d.metadata["Name"], d.version) for d in importlib.metadata.distributions())
     return environment() | {
-        "command": shlex.join([Path(sys.argv[0]).name, *sys.argv[1:]]),
+        "command": shlex.join([*_program(), *sys.argv[1:]]),
         "at": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
         "processes": processes,
         "processor": processor(),
@@ -57,6 +57,13 @@ def whole_environment(processes: int) -> dict[str, Any]:
         "cuda": torch.version.cuda,
         "packages": dict(sorted((name, version) for name, version in found if name)),
     }
+
+
+def _program() -> list[str]:
+    called = Path(sys.argv[0])
+    if called.name == "__main__.py":
+        return ["python", "-m", called.parent.name]
+    return [called.name]
 
 
 def note_start(folder: Path, processes: int) -> None:

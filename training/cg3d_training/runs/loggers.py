@@ -15,7 +15,7 @@ from cg3d_training.checkpoint import write_atomically
 
 LOG = "log.jsonl"
 _WANDB_ID = "wandb-id"
-#: What `--log` takes, and the extra of cg3d-sdk that brings each; modules have the same names.
+#: What `--logger` takes, and the extra of cg3d-sdk that brings each; modules have the same names.
 LOGGERS = ("tensorboard", "wandb")
 
 
@@ -136,7 +136,7 @@ def open_loggers(
 
 
 def _package(name: str) -> Any:
-    return require(name, name, f"--log {name}")
+    return require(name, name, f"--logger {name}")
 
 
 def _numbers(entry: Mapping[str, Any]) -> dict[str, float]:
