@@ -243,7 +243,7 @@ def test_a_process_that_dies_takes_nothing_with_it() -> None:
             taken.append(i)
             yield i
 
-    results = dict(run_isolated(end_on_three, tasks(), 2, lambda task: -task))
+    results = dict(run_isolated(end_on_three, tasks(), workers=2, died=lambda task: -task))
     assert results == {i: -3 if i == 3 else i * i for i in range(20)}
     assert taken == list(range(20))
 

@@ -1,4 +1,4 @@
-"""`cg3d-train prepare`: a folder of meshes to shards of triplets.
+"""`cg3d-train prepare`: a folder of meshes or clouds to shards of triplets.
 
 Every object becomes one file in `OUT/parts/`, whole or not at all; when all objects of a shard are
 there, their files are put one after the other into the shard, in the order of the list. So an
@@ -13,11 +13,11 @@ import json
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tqdm import tqdm
 
@@ -34,6 +34,18 @@ BROKEN = "broken.jsonl"
 #: What the folder was made from, to go on with the same.
 STATE = "prepare.json"
 _PARTS = "parts"
+
+_Task = tuple[int, MeshItem]
+_Make = Callable[[_Task], None]
+
+
+class Spread(Protocol):
+    """Hands tasks out and gives them back as they are done, as `run_isolated` does."""
+
+    def __call__(
+        self, function: _Make, tasks: Iterable[_Task], *, died: _Make
+    ) -> Iterator[tuple[_Task, None]]:
+        """See `run_isolated`."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +81,8 @@ def prepare(
     *,
     shard_objects: int = 500,
     workers: int = 1,
+    spread: Spread | None = None,
+    blender: str = "blender",
 ) -> PrepareReport:
     """Make shards of triplets, or go on where an earlier run with the same arguments stopped.
 
@@ -79,17 +93,22 @@ def prepare(
         settings: what is made of each object.
         shard_objects: objects of the list in a shard; broken ones leave their place empty.
         workers: processes. The shards do not depend on it.
+        spread: hands the work out in place of processes on this machine, see
+            `cg3d_training.data.cluster`; they do not depend on that either.
+        blender: its executable, where it is the renderer.
 
     Raises:
         TrainingError: `out` holds something else, or was begun with other arguments.
-        DependencyError: trimesh or pillow is not installed.
+        DependencyError: trimesh or pillow is not installed, or what the renderer needs.
     """
     begun = time.monotonic()
     state = _state(items, settings, shard_objects)
     _begin(out, state)
     made = 0
     if not is_indexed(out):
-        made = _make_all(folder, items, out, settings, shard_objects, workers)
+        make = partial(_make_one, folder.resolve(), out.resolve(), settings, blender)
+        spread = spread or partial(run_isolated, workers=workers)
+        made = _make_all(items, out, shard_objects, spread, make)
         _collect_reports(out, items)
         write_index(out, quiet=False)
     shutil.rmtree(out / _PARTS, ignore_errors=True)
@@ -110,12 +129,7 @@ def prepare(
 
 
 def _make_all(
-    folder: Path,
-    items: Sequence[MeshItem],
-    out: Path,
-    settings: TripletSettings,
-    shard_objects: int,
-    workers: int,
+    items: Sequence[MeshItem], out: Path, shard_objects: int, spread: Spread, make: _Make
 ) -> int:
     """Make what is missing; shards are put together as soon as they can be. How many were made."""
     shards = range(0, len(items), shard_objects)
@@ -131,8 +145,7 @@ def _make_all(
     done = len(items) - len(todo)
     with tqdm(total=len(items), initial=done, desc="prepare", unit="object") as bar:
         tasks = ((row, items[row]) for row in todo)
-        make = partial(_make_one, folder, out, settings)
-        for (row, _), _ in run_isolated(make, tasks, workers, partial(_died, out)):
+        for (row, _), _ in spread(make, tasks, died=partial(_died, out)):
             bar.update()
             n = row // shard_objects
             missing[n].discard(row)
@@ -142,12 +155,12 @@ def _make_all(
 
 
 def _make_one(
-    folder: Path, out: Path, settings: TripletSettings, task: tuple[int, MeshItem]
+    folder: Path, out: Path, settings: TripletSettings, blender: str, task: _Task
 ) -> None:
     """Runs in a process of its own: one object to its part, or to a report of what is wrong."""
     row, item = task
     try:
-        part = encode_sample(make_triplet(folder, item, f"{row:08d}", settings))
+        part = encode_sample(make_triplet(folder, item, f"{row:08d}", settings, blender))
     except DependencyError:
         raise
     except Cg3dError as error:
@@ -160,7 +173,7 @@ def _make_one(
         write_whole(_part(out, row), [part])
 
 
-def _died(out: Path, task: tuple[int, MeshItem]) -> None:
+def _died(out: Path, task: _Task) -> None:
     reason = "its process ended (out of memory, or a crash in a library)"
     _write_report(out, task[0], task[1], reason)
 

@@ -33,7 +33,27 @@ _COUNT = click.IntRange(min=1)
     "--up", type=click.Choice(["y", "z"]), default="y", show_default=True,
     help="Axis that points up in the files, where the list does not say.",
 )  # fmt: skip
+@click.option(
+    "--renderer",
+    type=click.Choice(["cpu", "gl", "blender", "depth"]),
+    default="cpu",
+    show_default=True,
+    help="Who draws the pictures; depth: depth maps of points, also of clouds without faces.",
+)
+@click.option(
+    "--blender",
+    default="blender",
+    metavar="FILE",
+    show_default=True,
+    help="Blender's executable, for --renderer blender.",
+)
 @click.option("--workers", type=_COUNT, help="Processes.  [default: one for each core]")
+@click.option(
+    "--ray",
+    "on_ray",
+    is_flag=True,
+    help="Spread the work over the Ray cluster at RAY_ADDRESS, or over a local one.",
+)
 @click.option("--seed", type=int, default=1, show_default=True, help="Of everything random.")
 @click.option(
     "--shard-objects", type=_COUNT, default=500, show_default=True, help="Objects in a shard."
@@ -51,13 +71,16 @@ def prepare_command(
     points: int,
     size: int,
     up: Literal["y", "z"],
+    renderer: Literal["cpu", "gl", "blender", "depth"],
+    blender: str,
     workers: int | None,
+    on_ray: bool,
     seed: int,
     shard_objects: int,
     contact_sheet: Path | None,
     as_json: bool,
 ) -> None:
-    """Make training shards of the meshes in SOURCE: points with colours, views and captions.
+    """Make training shards of the objects in SOURCE: points with colours, views and captions.
 
     A run that was interrupted goes on when it is started again. Meshes that cannot be used are
     left out and listed in OUTPUT/broken.jsonl.
@@ -65,30 +88,41 @@ def prepare_command(
     \b
     Example:
       cg3d-train prepare meshes -o shards --names meshes.csv --contact-sheet sheet.jpg
+      cg3d-train prepare scans -o shards --renderer depth
     """
     from dataclasses import asdict
 
+    from cg3d_training.data.cloud_files import SEARCHED
+    from cg3d_training.data.cluster import run_on_ray
     from cg3d_training.data.contact_sheet import write_contact_sheet
     from cg3d_training.data.mesh_list import list_meshes
+    from cg3d_training.data.meshes import SUFFIXES
     from cg3d_training.data.shards import ShardFolder
     from cg3d_training.data.triplets import TripletSettings
     from cg3d_training.prepare import BROKEN, prepare
+    from cg3d_training.render.backends import open_renderer
 
-    items = list_meshes(source, names, up)
-    settings = TripletSettings(points=points, views=views, size=size, seed=seed)
+    suffixes = (*SUFFIXES, *SEARCHED) if renderer == "depth" else SUFFIXES
+    items = list_meshes(source, names, up, suffixes)
+    settings = TripletSettings(points=points, views=views, size=size, renderer=renderer, seed=seed)
+    if renderer != "depth":
+        open_renderer(renderer, blender)  # before any work: is it there?
     processes = workers or os.cpu_count() or 1
     report = prepare(
-        source, items, output, settings, shard_objects=shard_objects, workers=processes
-    )
+        source, items, output, settings, shard_objects=shard_objects, workers=processes,
+        spread=run_on_ray if on_ray else None, blender=blender,
+    )  # fmt: skip
     if contact_sheet is not None:
         write_contact_sheet(ShardFolder(output), contact_sheet)
     if as_json:
-        click.echo(json.dumps({**asdict(report), "workers": processes}, indent=1))
+        by = {"ray": True} if on_ray else {"workers": processes}
+        click.echo(json.dumps({**asdict(report), **by}, indent=1))
         return
     click.echo(f"{output}: {report.written} of {report.objects} objects in {report.shards} shards")
     if report.made:
         click.echo(
-            f"{report.made} made in {report.seconds:.1f} s by {processes} processes, "
+            f"{report.made} made in {report.seconds:.1f} s by "
+            f"{'a Ray cluster' if on_ray else f'{processes} processes'}, "
             f"{report.objects_per_second:.2f} objects/s"
         )
     if report.broken:

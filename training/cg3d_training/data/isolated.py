@@ -18,7 +18,7 @@ _AHEAD = 4  # tasks handed out for each process
 
 
 def run_isolated(
-    function: Callable[[T], R], tasks: Iterable[T], workers: int, died: Callable[[T], R]
+    function: Callable[[T], R], tasks: Iterable[T], *, workers: int, died: Callable[[T], R]
 ) -> Iterator[tuple[T, R]]:
     """Each task with its result, as they are done.
 

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,7 +41,9 @@ class MeshItem:
     details: Mapping[str, str] = field(default_factory=dict)
 
 
-def list_meshes(folder: Path, names: Path | None = None, up: Up = "y") -> list[MeshItem]:
+def list_meshes(
+    folder: Path, names: Path | None = None, up: Up = "y", suffixes: Sequence[str] = SUFFIXES
+) -> list[MeshItem]:
     """The meshes of a folder, sorted by file.
 
     Args:
@@ -51,13 +53,14 @@ def list_meshes(folder: Path, names: Path | None = None, up: Up = "y") -> list[M
             list), `license`, `creator`, `up`, and others, which are kept as details. Only what it
             lists is taken. Without it, names come from the file names.
         up: the axis that points up where the list does not say.
+        suffixes: files to look for where there is no list.
 
     Raises:
         TrainingError: the list cannot be read, lists a file twice or outside the folder, or there
             is no mesh at all.
     """
     if names is None:
-        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+        found = sorted(p for p in folder.rglob("*") if p.suffix.lower() in suffixes)
         items = [
             MeshItem(p.relative_to(folder).as_posix(), name_of_file(p.name), up=up)
             for p in found
@@ -72,7 +75,7 @@ def list_meshes(folder: Path, names: Path | None = None, up: Up = "y") -> list[M
         raise TrainingError(f"{names} lists {twice} twice")
     if not items:
         raise TrainingError(
-            f"no mesh in {names or folder}: files of {', '.join(SUFFIXES)} are looked for"
+            f"no mesh in {names or folder}: files of {', '.join(suffixes)} are looked for"
         )
     return sorted(items, key=lambda item: item.file)
 

@@ -38,7 +38,10 @@ def load_mesh(path: Path, up: Up = "y") -> ColouredMesh:
         DependencyError: trimesh or pillow is not installed.
     """
     if path.suffix.lower() not in SUFFIXES:
-        raise InputError(f"{path.name}: not one of {', '.join(SUFFIXES)}")
+        raise InputError(
+            f"{path.suffix or 'a file without suffix'} is not one of {', '.join(SUFFIXES)} (clouds "
+            "are for the renderer depth)"
+        )
     try:
         if path.stat().st_size > _LARGEST_FILE:
             raise InputError(f"{path.name} has {path.stat().st_size} bytes")
@@ -56,7 +59,7 @@ def load_mesh(path: Path, up: Up = "y") -> ColouredMesh:
             corners = upright(vertices, up).astype(np.float64)
             parts.append(painter.paint(geometry, corners, faces, linear=linear))
     if not parts:
-        raise InputError("has no faces; points alone cannot be pictured")
+        raise InputError("has no faces; points alone can be pictured as depth maps only")
     return _checked(join(parts))
 
 

@@ -33,6 +33,30 @@ class ViewSettings:
     background: tuple[int, int, int] = (255, 255, 255)
 
 
+@dataclass(frozen=True, eq=False)
+class View:
+    """From where, and in which light, a picture is taken."""
+
+    camera: Camera
+    lighting: Lighting
+
+
+def choose_views(
+    mesh: ColouredMesh, settings: ViewSettings, rng: np.random.Generator
+) -> list[View]:
+    """Random sides of an upright object (y up), each with its own lights.
+
+    Raises:
+        InputError: the mesh has no finite vertices, or all of them are at one place.
+    """
+    used = mesh.vertices[np.unique(mesh.faces)]
+    views = []
+    for _ in range(settings.views):
+        camera = random_camera(used, rng, settings.elevation)
+        views.append(View(camera, random_lighting(rng, camera)))
+    return views
+
+
 def render_views(
     mesh: ColouredMesh, settings: ViewSettings, rng: np.random.Generator
 ) -> list[NDArray[np.uint8]]:
@@ -45,18 +69,30 @@ def render_views(
         InputError: the mesh has no finite vertices, or all of them are at one place.
     """
     normals = corner_normals(mesh.vertices, mesh.faces)
-    used = mesh.vertices[np.unique(mesh.faces)]
-    pictures = []
-    for _ in range(settings.views):
-        camera = random_camera(used, rng, settings.elevation)
-        lighting = random_lighting(rng, camera)
-        pictures.append(
-            render(
-                mesh, camera, lighting, settings.size, settings.antialias, settings.background,
-                normals=normals,
-            )
-        )  # fmt: skip
-    return pictures
+    return [
+        render(
+            mesh, view.camera, view.lighting, settings.size, settings.antialias,
+            settings.background, normals=normals,
+        )
+        for view in choose_views(mesh, settings, rng)
+    ]  # fmt: skip
+
+
+def reduce(fine: NDArray[np.float32], antialias: int) -> NDArray[np.uint8]:
+    """The means of squares of samples.
+
+    Args:
+        fine: (size * antialias, size * antialias, channels) float32 from 0 to 1.
+        antialias: samples of each pixel on a side.
+
+    Returns:
+        (size, size, channels) uint8.
+    """
+    size = len(fine) // antialias
+    grid = fine.reshape(size, antialias, size, antialias, -1)
+    steps = range(antialias)
+    blocks = sum(grid[:, i, :, j] for i in steps for j in steps) / np.float32(antialias**2)
+    return np.asarray(np.round(blocks * 255), np.uint8)
 
 
 def render(
@@ -101,10 +137,7 @@ def render(
     canvas = np.empty((fine * fine, 3), np.float32)
     canvas[:] = np.array(background, np.float32) / 255
     canvas[hits.pixel] = lighting.shade(colour, towards)
-    grid = canvas.reshape(size, antialias, size, antialias, 3)
-    steps = range(antialias)
-    blocks = sum(grid[:, i, :, j] for i in steps for j in steps) / np.float32(antialias**2)
-    return np.round(blocks * 255).astype(np.uint8)
+    return reduce(canvas.reshape(fine, fine, 3), antialias)
 
 
 def _to_viewer(
