@@ -199,6 +199,16 @@ def test_engines(monkeypatch: pytest.MonkeyPatch) -> None:
         Recognizer()
 
 
+def test_the_report_of_engines() -> None:
+    auto, cpu = Recognizer(engine="auto"), Recognizer(engine="cpu")
+    assert cpu.engine_report == ()
+    reasons = {refusal.engine: refusal.reason for refusal in auto.engine_report}
+    assert "has no plan of its part 'encoder'" in reasons["tensorrt"]
+    assert ("cuda" in reasons) == ("(CPU)" in auto.engine)
+    with pytest.raises(EngineError, match=r"has no plan of its part 'encoder'.*--trt"):
+        Recognizer(engine="tensorrt")
+
+
 def test_the_samples_are_recognised(recognizer: Recognizer) -> None:
     """The demo shows no stranger's luck: most of its clouds get their name among the first five."""
     assert len(SAMPLES) >= 8

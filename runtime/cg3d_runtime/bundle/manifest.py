@@ -18,6 +18,9 @@ FORMAT = 1
 #: The manifest's name in the bundle folder.
 MANIFEST = "manifest.json"
 
+#: The folder of TensorRT plans, which are made on one machine and stand in no manifest.
+ENGINES = "engines"
+
 #: A manifest lists a handful of files and numbers; a larger one is not ours.
 MAX_MANIFEST_BYTES = 1 << 20
 

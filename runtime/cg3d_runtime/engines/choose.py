@@ -8,12 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Literal, get_args
 
+from cg3d_runtime.bundle.manifest import ENGINES
 from cg3d_runtime.bundle.reader import Bundle
 from cg3d_runtime.engines.cuda import cuda_device_count
 from cg3d_runtime.engines.engine import AbsentError, Engine
 from cg3d_runtime.engines.onnx_providers import OrtDevice
 from cg3d_runtime.engines.onnx_runtime import OnnxRuntimeEngine
-from cg3d_runtime.engines.place import ENGINES, rebuild_command
+from cg3d_runtime.engines.place import rebuild_command
 from cg3d_runtime.errors import BundleError, Cg3dError, DependencyError, EngineError
 
 if TYPE_CHECKING:
@@ -142,7 +143,7 @@ def _first(candidates: Iterable[_Candidate]) -> Opened:
                 _log.warning("%s runs the network instead of %s", engine.name, fault)
             return Opened(engine, tuple(refusals))
     assert last is not None, "there is always a candidate"
-    others = [str(fault) for fault in faults if fault is not refusals[-1]]
+    others = [str(fault) for fault in faults if fault.reason != refusals[-1].reason]
     if not others:
         raise last
     raise type(last)(f"{last} Tried before: {'; '.join(others)}") from last

@@ -6,9 +6,6 @@ import shlex
 
 from cg3d_runtime.bundle.reader import Bundle
 
-#: The folder of all plans in a bundle's folder.
-ENGINES = "engines"
-
 #: The command that builds a bundle's plans for the machine it runs on.
 REBUILD = "cg3d-export BUNDLE --trt"
 

@@ -16,7 +16,13 @@ from pathlib import Path
 
 from cg3d_runtime.bundle.disk import read_inside
 from cg3d_runtime.bundle.fields import short
-from cg3d_runtime.bundle.manifest import MANIFEST, MAX_FILE_BYTES, encode_manifest, file_info
+from cg3d_runtime.bundle.manifest import (
+    ENGINES,
+    MANIFEST,
+    MAX_FILE_BYTES,
+    encode_manifest,
+    file_info,
+)
 from cg3d_runtime.bundle.reader import Bundle
 from cg3d_runtime.engines.machine import (
     PlanHeader,
@@ -25,7 +31,7 @@ from cg3d_runtime.engines.machine import (
     same_version,
     version_numbers,
 )
-from cg3d_runtime.engines.place import ENGINES, rebuild_command
+from cg3d_runtime.engines.place import rebuild_command
 from cg3d_runtime.engines.sidecar import (
     MAX_SIDECAR_BYTES,
     PARTS,

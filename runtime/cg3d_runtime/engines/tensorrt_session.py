@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.dependencies import require
 from cg3d_runtime.engines.cuda_memory import CudaStream
+from cg3d_runtime.engines.machine import version_numbers
 from cg3d_runtime.engines.sidecar import PlanInfo
 from cg3d_runtime.errors import EngineError
 
@@ -207,7 +208,7 @@ class Session:
         batches = set()
         for name in filter(self._is_input, self._names()):
             shapes = self._engine.get_tensor_profile_shape(name, 0)
-            low, _, high = (tuple(map(int, shape)) for shape in shapes)
+            low, _, high = [tuple(map(int, shape)) for shape in shapes] or [()] * 3
             if not high or low[1:] != high[1:]:
                 raise EngineError(
                     f"the plan's input {name!r} goes from {low} to {high}; only the first "
@@ -253,10 +254,13 @@ def load_tensorrt() -> Any:
 
     Raises:
         DependencyError: it is not installed.
-        EngineError: it is too old.
+        EngineError: it is too old, or broken.
     """
-    trt = require("tensorrt", "trt", "Running a TensorRT plan")
-    if int(str(trt.__version__).partition(".")[0]) < 10:
+    try:
+        trt = require("tensorrt", "trt", "Running a TensorRT plan")
+    except OSError as error:  # a library of its own that does not load
+        raise EngineError(f"TensorRT is installed and does not load ({error})") from error
+    if version_numbers(str(trt.__version__)) < (10,):
         raise EngineError(
             f"TensorRT {trt.__version__} is installed; 10.0 or later is needed (JetPack 6.1)."
         )
