@@ -1,7 +1,7 @@
 """Pictures of meshes and depth maps of points.
 
-They are drawn on the CPU with numpy: no GL, no display, the same bytes every time. `backends.py` has
-others that draw: a GL driver, and Blender.
+They are drawn on the CPU with numpy: no GL, no display, the same bytes every time. `backends.py`
+has others that draw: a GL driver, and Blender.
 """
 
 from __future__ import annotations
