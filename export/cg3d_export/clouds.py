@@ -16,6 +16,7 @@ from tqdm import tqdm
 
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.files.read import read_points
+from cg3d_runtime.points.normalize import Up
 from cg3d_runtime.points.prepare import PreprocessSpec, prepare
 
 #: As many clouds say as much about a graph as all of them.
@@ -31,12 +32,20 @@ class CheckClouds:
         names: (n) of each.
         raw: (n) arrays (N, 3), as they were read.
         prepared: (n, points, 3) float32.
+        up: the axis that points up in the raw ones.
     """
 
     source: str
     names: tuple[str, ...]
     raw: tuple[NDArray[Any], ...]
     prepared: NDArray[np.float32]
+    up: Up
+
+    def __getitem__(self, part: slice) -> CheckClouds:
+        """Some of them."""
+        return CheckClouds(
+            self.source, self.names[part], self.raw[part], self.prepared[part], self.up
+        )
 
 
 def check_clouds(source: Path | None, spec: PreprocessSpec) -> CheckClouds:
@@ -64,13 +73,15 @@ def check_clouds(source: Path | None, spec: PreprocessSpec) -> CheckClouds:
     picked = np.linspace(0, len(named) - 1, min(LIMIT, len(named))).round().astype(int)
     chosen = [named[i] for i in picked]
     raw = tuple(cloud[:, :3] for _, cloud in chosen)
-    # Which axis is up does not matter to a comparison of two engines.
-    rows = [prepare(cloud, spec, up="y").cloud for cloud in tqdm(raw, "clouds", unit="cloud")]
+    # As robots see the world for the samples, as meshes are drawn for the others.
+    up: Up = "z" if source is None else "y"
+    rows = [prepare(cloud, spec, up=up).cloud for cloud in tqdm(raw, "clouds", unit="cloud")]
     return CheckClouds(
         source="samples of cg3d-sdk" if source is None else source.name,
         names=tuple(name for name, _ in chosen),
         raw=raw,
         prepared=np.stack(rows),
+        up=up,
     )
 
 

@@ -14,6 +14,7 @@ from cg3d_export.against_torch import TORCH, text_parity, torch_runner
 from cg3d_export.bisect import blame, worst_layers
 from cg3d_export.clouds import CheckClouds, check_clouds
 from cg3d_export.graph import OPSET, encoder_graph, text_graph
+from cg3d_export.int8 import int8_products
 from cg3d_export.parity import graph_runner, holds, require_parity
 from cg3d_export.precision import half_products, half_weights
 from cg3d_export.report import ExportReport, Runner, make_report, report_json
@@ -102,7 +103,14 @@ def export_bundle(
     announce("exporting the encoder")
     exact = encoder_graph(encoder)
     clouds = check_clouds(options.clouds, preprocess)
-    graph = _reduced(exact, options)
+    if options.precision == "int8":
+        announce("calibrating on half of the clouds")
+        graph = int8_products(exact, clouds.prepared[::2], options.keep)
+        clouds = clouds[1::2]
+    elif options.precision == "fp32":
+        graph = exact
+    else:
+        graph = half_products(exact, options.precision, options.keep)
     files["encoder.onnx"] = _bytes(graph)
 
     announce("comparing it with torch")
@@ -161,14 +169,6 @@ def export_bundle(
         training={"recipe": trained.recipe, "record": trained.record, "text": text.record},
         licence=options.licence,
     )
-
-
-def _reduced(exact: onnx.ModelProto, options: ExportOptions) -> onnx.ModelProto:
-    """The graph in the precision that was asked for."""
-    if options.precision == "fp32":
-        return exact
-    assert options.precision != "int8"
-    return half_products(exact, options.precision, options.keep)
 
 
 def _runners(model: bytes, precision: Precision) -> list[Runner]:

@@ -21,8 +21,9 @@ from cg3d_runtime.errors import BundleError
 #: FP16; it is held to the same bar, since that is what it reaches.
 MEAN_COSINE: dict[Precision, float] = {"fp32": 0.9999, "fp16": 0.999, "bf16": 0.999, "int8": 0.99}
 
-#: The least share of clouds whose best label is the same.
-TOP1_AGREEMENT = 0.99
+#: The least share of clouds whose best label is the same. A bank of many names holds near ties,
+#: which the noise of INT8 decides anew; see docs/precision.md.
+TOP1_AGREEMENT: dict[Precision, float] = {"fp32": 0.99, "fp16": 0.99, "bf16": 0.99, "int8": 0.95}
 
 #: Sizes of the batches, in turn.
 _SIZES = (1, 2, 7, 32)
@@ -157,19 +158,22 @@ def require_parity(parity: Parity, precision: Precision, what: str, blame: str =
     """
     if holds(parity, precision):
         return
-    bar = MEAN_COSINE[precision]
+    bar, share = MEAN_COSINE[precision], TOP1_AGREEMENT[precision]
     raise BundleError(
         f"the exported {what} ({precision}) does not say what {parity.reference.split()[0]} says: "
         f"over {parity.count} inputs the mean cosine is {parity.mean_cosine:.6f} (at least {bar}), "
         f"the worst {parity.worst_cosine:.6f}, and the best label agrees for "
-        f"{100 * parity.top1_agreement:.1f} % (at least {100 * TOP1_AGREEMENT:.0f} %). "
+        f"{100 * parity.top1_agreement:.1f} % (at least {100 * share:.0f} %). "
         f"{blame}{' ' if blame else ''}No bundle was written.{_HINTS[precision]}"
     )
 
 
 def holds(parity: Parity, precision: Precision) -> bool:
     """Whether the bar of a precision is held. Written so that NaN fails."""
-    return parity.mean_cosine >= MEAN_COSINE[precision] and parity.top1_agreement >= TOP1_AGREEMENT
+    return (
+        parity.mean_cosine >= MEAN_COSINE[precision]
+        and parity.top1_agreement >= TOP1_AGREEMENT[precision]
+    )
 
 
 def _batches(inputs: NDArray[Any], title: str, largest: int) -> Iterator[NDArray[Any]]:

@@ -106,7 +106,7 @@ class ExportReport:
         machine: where it was measured.
         reference: what the engines are compared with.
         clouds, source: how many clouds, and where they come from.
-        mean_cosine, top1_agreement: the least that passes, by precision, and at all.
+        mean_cosine, top1_agreement: the least that passes, by precision.
         engines: the reference first.
         types: what of the graph computes in which type.
         operators: the graph against each TensorRT.
@@ -120,7 +120,7 @@ class ExportReport:
     clouds: int
     source: str
     mean_cosine: dict[Precision, float]
-    top1_agreement: float
+    top1_agreement: dict[Precision, float]
     engines: tuple[EngineRow, ...]
     types: tuple[TypeRow, ...]
     operators: tuple[OperatorRow, ...]
@@ -286,7 +286,7 @@ def _best_label(embedding: NDArray[np.float32], bank: TextBank) -> str:
 
 
 def _preprocess_time(clouds: CheckClouds, spec: PreprocessSpec) -> StageTime:
-    return _stage_time("preprocess", lambda i: prepare(clouds.raw[i], spec, up="y"), clouds)
+    return _stage_time("preprocess", lambda i: prepare(clouds.raw[i], spec, clouds.up), clouds)
 
 
 def _engine_times(

@@ -22,7 +22,7 @@ p { margin: .3rem 0; } .dim { color: var(--dim); }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; padding: .3rem .7rem .3rem 0; border-bottom: 1px solid var(--line);
   vertical-align: top; }
-th { font-weight: 600; white-space: nowrap; } td.n, th.n { text-align: right; }
+th { font-weight: 600; white-space: nowrap; } td.n, th.n { text-align: right; white-space: nowrap; }
 code { font: 13px ui-monospace, monospace; }
 .bar { background: var(--bar); height: .7rem; min-width: 2px; border-radius: 2px; }
 .track { background: var(--soft); min-width: 12rem; }
@@ -62,14 +62,16 @@ def _engines(report: ExportReport) -> Iterator[str]:
     yield "<h2>Engines</h2>"
     yield f'<p class="dim">Each against {escape(report.reference)}. Top-5 is the share of the '
     yield "five best labels that both name.</p>"
-    heads = ("Engine", "Precision", "Mean cosine", "At least", "Worst", "Top-1", "Top-5", "")
-    yield from _table(heads, (_engine(row, report) for row in report.engines), numbers=range(2, 7))
+    heads = (
+        "Engine", "Precision", "Mean cosine", "At least", "Worst", "Top-1", "At least", "Top-5", ""
+    )  # fmt: skip
+    yield from _table(heads, (_engine(row, report) for row in report.engines), numbers=range(2, 8))
 
 
 def _engine(row: EngineRow, report: ExportReport) -> tuple[str, ...]:
     name = escape(row.engine)
     if row.parity is None:
-        return (name, row.precision, "", "", "", "", "", '<span class="dim">reference</span>')
+        return (name, row.precision, *[""] * 6, '<span class="dim">reference</span>')
     mark = '<span class="good">passed</span>' if row.passed else '<span class="bad">failed</span>'
     parity = row.parity
     return (
@@ -79,6 +81,7 @@ def _engine(row: EngineRow, report: ExportReport) -> tuple[str, ...]:
         f"{report.mean_cosine[row.precision]:g}",
         f"{parity.worst_cosine:.7f}",
         f"{100 * parity.top1_agreement:.1f} %",
+        f"{100 * report.top1_agreement[row.precision]:g} %",
         f"{100 * parity.top5_agreement:.1f} %",
         mark,
     )

@@ -12,7 +12,7 @@ import onnx
 import pytest
 import torch
 from click.testing import CliRunner, Result
-from small_checkpoints import LABELS, small_tower, write_checkpoint
+from small_checkpoints import LABELS, small_tower, write_checkpoint, write_clouds
 
 from cg3d_export import export
 from cg3d_export.cli.main import main
@@ -37,7 +37,7 @@ def exported_once(
     monkeypatch.setattr(export, "text_graph", lambda tower, length: text_model)
 
 
-def run(inputs: Path, output: Path, *more: str) -> Result:
+def run(inputs: Path, output: Path, *more: str | Path) -> Result:
     arguments = [
         inputs / "checkpoint.safetensors", "-o", output,
         "--text", inputs / "text.safetensors", "--clouds", inputs / "clouds.npz", *more,
@@ -140,6 +140,33 @@ def test_fp32_and_plain_output(inputs: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("exported_once")
+def test_int8_is_checked_on_other_clouds_than_it_was_calibrated_on(
+    inputs: Path, tmp_path: Path
+) -> None:
+    write_clouds(tmp_path / "many.npz", 70)
+    result = run(inputs, tmp_path / "b", "--precision", "int8", "--clouds", tmp_path / "many.npz")
+    assert result.exit_code == 0, result.output
+    bundle = Bundle.open(tmp_path / "b")
+    assert bundle.manifest.encoder.precision == "int8"
+    assert bundle.manifest.parity["clouds"] == 35
+    assert bundle.manifest.parity["mean_cosine"] >= 0.99
+    report = json.loads(bundle.bytes("report.json"))
+    assert {row["type"] for row in report["types"]} >= {"INT8", "FP16", "FP32"}
+    assert "35 clouds (many.npz)" in bundle.bytes("report.html").decode()
+
+    result = run(inputs, tmp_path / "c", "--precision", "int8")
+    assert_one_clear_line(result, "which are 6 here; it takes 32 at least")
+
+
+@pytest.mark.usefixtures("exported_once")
+def test_bf16_is_compared_by_emulation(inputs: Path, tmp_path: Path) -> None:
+    assert run(inputs, tmp_path / "b", "--precision", "bf16").exit_code == 0
+    manifest = Bundle.open(tmp_path / "b").manifest
+    assert manifest.encoder.precision == "bf16"
+    assert manifest.parity["engine"].endswith("(CPU), BF16 emulated")
+
+
+@pytest.mark.usefixtures("exported_once")
 def test_same_checkpoint_same_bundle(
     inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -190,10 +217,10 @@ def test_below_the_bar_leaves_no_bundle(
     def spoil(model: onnx.ModelProto, kind: str, keep: tuple[str, ...]) -> onnx.ModelProto:
         copy = onnx.ModelProto()
         copy.CopyFrom(model)
-        for tensor in copy.graph.initializer:
-            if tensor.data_type == onnx.TensorProto.FLOAT and len(tensor.dims) == 2:
-                values = onnx.numpy_helper.to_array(tensor)
-                tensor.CopyFrom(onnx.numpy_helper.from_array(-values, tensor.name))
+        (node,) = [n for n in copy.graph.node if n.name == "reduce_dim/MatMul"]
+        (tensor,) = [t for t in copy.graph.initializer if t.name in node.input]
+        values = onnx.numpy_helper.to_array(tensor)
+        tensor.CopyFrom(onnx.numpy_helper.from_array(-values, tensor.name))
         return copy
 
     assert run(inputs, tmp_path / "b").exit_code == 0
@@ -203,6 +230,7 @@ def test_below_the_bar_leaves_no_bundle(
         result = run(inputs, tmp_path / output)
         assert_one_clear_line(result, "the exported encoder (fp16) does not say what torch says")
         assert "over 12 inputs the mean cosine is" in result.stderr
+        assert "The worst layer is reduce_dim (reduce_dim/MatMul): " in result.stderr
     assert (tmp_path / "b" / "manifest.json").read_bytes() == before
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 

@@ -139,7 +139,7 @@ def test_reproducible_builds_take_no_times(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", "0")
     engine = open_engine(encoder_model.SerializeToString(), "cpu", 1)
     cloud = np.random.default_rng(0).uniform(-1, 1, (1, 64, 3)).astype(np.float32)
-    clouds = CheckClouds("one", ("a",), (cloud[0],), cloud)
+    clouds = CheckClouds("one", ("a",), (cloud[0],), cloud, "y")
     bank = TextBank(LABELS, ((),) * 8, np.eye(8, 32, dtype=np.float32), 10.0)
     runner = Runner("x", "fp32", lambda batch: engine.run({"points": batch})["embedding"])
     report = make_report("b", encoder_model, "fp32", runner, [], clouds, SPEC, bank)
