@@ -248,7 +248,7 @@ def test_a_plan_that_tensorrt_refuses(
     assert "harmless" not in message
     assert "cg3d-export my_bundle --trt" in message
     tensorrt.failing = {"create_execution_context"}
-    with pytest.raises(EngineError, match="could not prepare the plan: it does not say why"):
+    with pytest.raises(EngineError, match="could not prepare the plan: it gave no reason"):
         TensorRTEngine(plan(), info)
     assert driver.fake_live() == 0
 

@@ -19,9 +19,7 @@ from cg3d_export.tensorrt.inspect import (
 from cg3d_export.tensorrt.machine import find_machine, load_tensorrt
 from cg3d_export.tensorrt.options import BatchRange, BuildOptions, workspace_for
 from cg3d_export.tensorrt.parse import (
-    Messages,
     check_profiles,
-    messages_of,
     parse_network,
     read_onnx,
 )
@@ -29,6 +27,7 @@ from cg3d_export.tensorrt.progress import Phases, progress_monitor, run_watched
 from cg3d_export.tensorrt.timing_cache import cache_key, read_timing_cache, write_timing_cache
 from cg3d_runtime.engines.cuda import cuda_device
 from cg3d_runtime.engines.plan import Precision, Profile, plan_header
+from cg3d_runtime.engines.tensorrt_messages import Messages, messages_of
 from cg3d_runtime.errors import EngineError, InputError
 
 

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Mapping
-from functools import lru_cache
 from typing import Any
 
 import onnx
@@ -13,48 +11,8 @@ from cg3d_export.names import module_of
 from cg3d_runtime.engines.plan import Profile
 from cg3d_runtime.errors import EngineError, InputError
 
-_log = logging.getLogger(__name__)
-
-#: Errors shown; the rest follow from them more often than not.
+#: Faults shown; the rest follow from them more often than not.
 _SHOWN = 5
-
-
-class Messages:
-    """What TensorRT says: errors are kept for our own, all of it goes to `logging`.
-
-    Attributes:
-        errors: since the last `clear`.
-        logger: for TensorRT.
-    """
-
-    def __init__(self, trt: Any) -> None:
-        self.errors: list[str] = []
-        messages = self
-
-        class _Logger(trt.ILogger):  # type: ignore[misc]
-            def __init__(self) -> None:
-                trt.ILogger.__init__(self)
-
-            def log(self, severity: Any, message: str) -> None:
-                if severity in (trt.ILogger.ERROR, trt.ILogger.INTERNAL_ERROR):
-                    messages.errors.append(message.strip())
-                _log.debug("TensorRT: %s", message.strip())
-
-        self.logger = _Logger()
-
-    def clear(self) -> None:
-        self.errors.clear()
-
-    def summary(self) -> str:
-        """The first errors, on one line each."""
-        found = list(dict.fromkeys(" ".join(message.split())[:400] for message in self.errors))
-        return "; ".join(found[:_SHOWN]) or "it gave no reason"
-
-
-@lru_cache(maxsize=1)
-def messages_of(trt: Any) -> Messages:
-    """The messages of this TensorRT: it takes one logger a process, and keeps it."""
-    return Messages(trt)
 
 
 def read_onnx(model: bytes, part: str) -> onnx.ModelProto:

@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import logging
 import math
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from cg3d_runtime.dependencies import require
 from cg3d_runtime.engines.cuda_memory import CudaStream
 from cg3d_runtime.engines.machine import version_numbers
 from cg3d_runtime.engines.sidecar import PlanInfo
+from cg3d_runtime.engines.tensorrt_messages import messages_of
 from cg3d_runtime.errors import EngineError
 
 #: Batch sizes that get a context and a CUDA graph of their own; any others share one context.
@@ -76,7 +75,7 @@ class Session:
         self.minimum = self.maximum = 0
         self.tensors: tuple[Tensor, ...] = ()
         self.no_graphs = ""
-        self._trt, self._log = trt, _logger(trt)
+        self._trt, self._messages = trt, messages_of(trt)
         self._runtime: Any = None
         self._engine: Any = None
         self._shared: Any = None
@@ -90,13 +89,15 @@ class Session:
             EngineError: TensorRT refuses the plan, the plan is not one of ours, or there is not
                 enough memory for it.
         """
-        self._runtime = self._trt.Runtime(self._log)
+        self._runtime = self._trt.Runtime(self._messages.logger)
         # A plan for later versions brings the code of its own runtime.
         self._runtime.engine_host_code_allowed = info.version_compatible
-        self._log.messages.clear()
+        self._messages.clear()
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            raise EngineError(f"TensorRT {self._trt.__version__} refuses the plan: {self._said()}")
+            raise EngineError(
+                f"TensorRT {self._trt.__version__} refuses the plan: {self._messages.summary()}"
+            )
         self.minimum, self.maximum, rows = self._profile()
         self._scratch = self._scratch_memory()
         self._shared = self._context(self.maximum, rows)
@@ -118,6 +119,7 @@ class Session:
             self.stream.launch(self._graphs[batch][1])
             self.stream.synchronize()
             return
+        self._messages.clear()
         own = not self.no_graphs and len(self._graphs) < GRAPHS
         context = self._own_context(batch) if own else self._reshaped(batch)
         self._enqueue(context, batch)
@@ -138,10 +140,6 @@ class Session:
         self._engine = None
         self._runtime = None
 
-    def _said(self) -> str:
-        said: str = self._log.said()
-        return said
-
     def _capture(self, context: Any, batch: int) -> None:
         """Record the run that has just been done; TensorRT asks for one before."""
         try:
@@ -156,7 +154,7 @@ class Session:
         for tensor in self.inputs:
             self.stream.to_device(tensor.address, tensor.pinned, tensor.bytes(batch))
         if not context.execute_async_v3(self.stream.handle):
-            raise EngineError(f"TensorRT failed to run: {self._said()}")
+            raise EngineError(f"TensorRT failed to run: {self._messages.summary()}")
         for tensor in self.tensors:
             if not tensor.is_input:
                 self.stream.to_host(tensor.pinned, tensor.address, tensor.bytes(batch))
@@ -175,7 +173,7 @@ class Session:
         strategy = self._trt.ExecutionContextAllocationStrategy.USER_MANAGED
         context = self._engine.create_execution_context(strategy)
         if context is None:
-            raise EngineError(f"TensorRT could not prepare the plan: {self._said()}")
+            raise EngineError(f"TensorRT could not prepare the plan: {self._messages.summary()}")
         address, size = self._scratch
         if hasattr(context, "set_device_memory"):
             context.set_device_memory(address, size)
@@ -188,7 +186,7 @@ class Session:
     def _set_shape(self, context: Any, name: str, shape: tuple[int, ...]) -> None:
         if not context.set_input_shape(name, shape):
             raise EngineError(
-                f"TensorRT does not take the shape {shape} for {name!r}: {self._said()}"
+                f"TensorRT does not take the shape {shape} for {name!r}: {self._messages.summary()}"
             )
 
     def _bind(self, context: Any) -> None:
@@ -265,28 +263,3 @@ def load_tensorrt() -> Any:
             f"TensorRT {trt.__version__} is installed; 10.0 or later is needed (JetPack 6.1)."
         )
     return trt
-
-
-@lru_cache(maxsize=1)
-def _logger(trt: Any) -> Any:
-    """TensorRT takes one logger a process, and keeps it."""
-
-    class Logger(trt.ILogger):  # type: ignore[misc]
-        """Keeps what TensorRT complained of, for the error that follows."""
-
-        def __init__(self) -> None:
-            trt.ILogger.__init__(self)
-            self.messages: deque[str] = deque(maxlen=5)
-
-        def log(self, severity: Any, message: str) -> None:
-            if severity in (trt.ILogger.INTERNAL_ERROR, trt.ILogger.ERROR):
-                self.messages.append(message.strip())
-            _log.debug("TensorRT: %s", message)
-
-        def said(self) -> str:
-            """What was complained of since the last time."""
-            messages = list(self.messages)
-            self.messages.clear()
-            return "; ".join(messages)[:600] or "it does not say why"
-
-    return Logger()
