@@ -255,6 +255,27 @@ def test_text_of_another_size(inputs: Path, tmp_path: Path) -> None:
     assert_one_clear_line(result, "they were not trained for each other")
 
 
+def test_engines_need_a_machine_before_the_export_begins(inputs: Path, tmp_path: Path) -> None:
+    result = run(inputs, tmp_path / "b", "--trt")
+    assert result.exit_code == 1
+    assert f"run there: cg3d-export {tmp_path / 'b'} --trt" in result.stderr
+    assert "reading the checkpoints" not in result.stderr
+    assert not (tmp_path / "b").exists()
+
+
+def test_another_number_of_points(inputs: Path, tmp_path: Path) -> None:
+    """And plain graphs straight from a checkpoint."""
+    result = run(inputs, tmp_path / "graphs", "--points", "48", "--onnx-only", "--json")
+    assert result.exit_code == 0, result.output
+    assert json.loads(result.stdout)["parity"]["mean_cosine"] >= 0.999
+    graph = onnx.load(tmp_path / "graphs" / "recognizer.onnx").graph
+    shape = graph.input[0].type.tensor_type.shape.dim
+    assert [d.dim_param or d.dim_value for d in shape] == ["batch", 48, 3]
+    assert not (tmp_path / "graphs" / "manifest.json").exists()
+    few = run(inputs, tmp_path / "few", "--points", "15")
+    assert_one_clear_line(few, "this encoder samples 16 points of a cloud")
+
+
 def test_bad_source_date(
     inputs: Path, tmp_path: Path, exported_once: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -142,6 +142,7 @@ def test_a_triton_repository(bundle: Bundle, tmp_path: Path) -> None:
         (["--onnx-only"], "--onnx-only needs -o FOLDER"),
         (["--onnx-only", "-o", "x", "--trt"], "goes without --trt"),
         (["--triton", "x", "--precision", "fp16"], "--precision of a bundle is about engines"),
+        (["--triton", "x", "--clouds", "."], "--clouds of a bundle is about engines"),
     ],
 )
 def test_options_that_do_not_fit(bundle: Bundle, options: list[str], reason: str) -> None:

@@ -97,6 +97,12 @@ def targets_of(bundle: Bundle, given: dict[str, Any]) -> dict[str, Any]:
 def targets_text(made: dict[str, Any]) -> list[str]:
     """The records of `targets_of` for people, a line each."""
     lines = []
+    if parity := made.get("engines", {}).get("parity"):
+        lines.append(
+            f"Against {parity['reference']} on {parity['clouds']} clouds: mean cosine "
+            f"{parity['mean_cosine']:.7f}, worst {parity['worst_cosine']:.7f}, same best label for "
+            f"{100 * parity['top1_agreement']:.1f} %"
+        )
     for part in made.get("engines", {}).get("parts", ()):
         types = ", ".join(f"{n} {kind}" for kind, n in part["products"].items())
         lines.append(
@@ -133,4 +139,5 @@ def _job(bundle: Bundle, given: dict[str, Any]) -> Any:
         find_machine(),
         given["precision"],
         given["fuse"],
+        given["clouds"],
     )

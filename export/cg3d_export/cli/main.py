@@ -92,8 +92,9 @@ def _check_usage(
                 if given["onnx_only"]
                 else "-o is for a checkpoint or --onnx-only: engines go into the bundle's folder."
             )
-        if given["precision"] and not given["trt"]:
-            raise click.UsageError("--precision of a bundle is about engines: add --trt.")
+        for name in ("precision", "clouds"):
+            if given[name] and not given["trt"]:
+                raise click.UsageError(f"--{name} of a bundle is about engines: add --trt.")
         return
     for option, value in (("-o FOLDER", given["output"]), ("--text", given["text"])):
         if value is None:

@@ -30,7 +30,7 @@ def _read(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 #: What only a checkpoint is exported with.
 CHECKPOINT_ONLY = (
-    "text", "labels", "phrasing", "clouds", "keep", "name", "licence", "model_card", "attribution",
+    "text", "labels", "phrasing", "keep", "name", "licence", "model_card", "attribution",
 )  # fmt: skip
 
 #: What only engines are built with.
@@ -87,7 +87,7 @@ _CHECKPOINT = [
     ),
     click.option(
         "--clouds", type=click.Path(exists=True, path_type=Path), metavar="NPZ",
-        help="Clouds (n, N, 3) to compare with torch on, or the folder of the household set. "
+        help="Clouds (n, N, 3) to compare the result on, or the folder of the household set. "
         "By default the samples of cg3d-sdk.",
     ),
     click.option(

@@ -3,26 +3,32 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from cg3d_export.report import ExportReport, report_json
+from cg3d_export.report_html import report_html
 from cg3d_export.tensorrt.build import BuiltPlan, build_plan
 from cg3d_export.tensorrt.machine import Machine
 from cg3d_export.tensorrt.options import BuildOptions, workspace_for
 from cg3d_export.tensorrt.parts import PartToBuild, parts_to_build
+from cg3d_export.tensorrt.proof import prove
 from cg3d_export.tensorrt.timing_cache import default_timing_cache
 from cg3d_runtime.bundle import Bundle
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.bundle.manifest import file_info
+from cg3d_runtime.engines.onnx_runtime import load_onnxruntime
 from cg3d_runtime.engines.plan import (
     ENGINES,
+    Part,
     PlanInfo,
     Precision,
     plan_sources,
     write_plan,
 )
-from cg3d_runtime.errors import EngineError
+from cg3d_runtime.errors import BundleError, EngineError
 
 
 @dataclass(frozen=True)
@@ -36,6 +42,7 @@ class EngineJob:
         parts: in the order of building.
         machine: what was found here.
         folder: where the plans go.
+        clouds: to compare the engines on; the samples of cg3d-sdk where None.
     """
 
     bundle: Bundle
@@ -44,6 +51,7 @@ class EngineJob:
     parts: tuple[PartToBuild, ...]
     machine: Machine
     folder: Path
+    clouds: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,27 @@ class BuiltPart:
     path: Path
 
 
+@dataclass(frozen=True)
+class BuiltEngines:
+    """The engines of a bundle, in their place.
+
+    Attributes:
+        parts: in the order of building.
+        report: how encoder and bank compare with ONNX Runtime; None where plans of TensorRT-RTX
+            were built, which TensorRT does not load.
+    """
+
+    parts: tuple[BuiltPart, ...]
+    report: ExportReport | None
+
+
 def engine_job(
     bundle: Bundle,
     options: BuildOptions,
     machine: Machine,
     precision: Precision | None = None,
     fuse: bool = False,
+    clouds: Path | None = None,
 ) -> EngineJob:
     """Settle what a build will do. Needs neither TensorRT nor a device.
 
@@ -77,6 +100,7 @@ def engine_job(
         machine: for which.
         precision: of the encoder; the bundle's where None.
         fuse: encoder and bank in one engine as well.
+        clouds: to compare the engines on, see `check_clouds`.
 
     Raises:
         InputError: the precision cannot be had from what the bundle holds.
@@ -97,37 +121,55 @@ def engine_job(
         parts_to_build(bundle, precision, options, fuse),
         machine,
         bundle.root / ENGINES / machine.tag(precision),
+        clouds,
     )
 
 
 def build_engines(
     job: EngineJob, announce: Callable[[str], None] = lambda step: None
-) -> tuple[BuiltPart, ...]:
-    """Build every part, and put each beside the bundle as soon as it is made.
+) -> BuiltEngines:
+    """Build every part, compare them with ONNX Runtime, and put them beside the bundle.
 
     Args:
         job: of `engine_job`, on a machine that has TensorRT and a device.
         announce: told the name of every step before it.
 
     Raises:
-        EngineError, InputError, DependencyError: as `build_plan`.
-        BundleError: the disk refused a plan.
+        EngineError, InputError, DependencyError: as `build_plan` and `prove`; nothing was written.
+        BundleError: the disk refused.
     """
-    done = []
+    load_onnxruntime()  # what compares is missed before the build, not after
+    plans: dict[Part, BuiltPlan] = {}
     for part in job.parts:
         announce(f"building the engine of the {part.part.replace('_', ' ')}")
-        built = build_plan(part.model, part.profiles, job.options, part.part, part.precision)
-        write_plan(job.folder, part.part, built.plan, _info(job, part, built))
-        done.append(BuiltPart(part, built, job.folder / f"{part.part}.plan"))
-    return tuple(done)
+        plans[part.part] = build_plan(
+            part.model, part.profiles, job.options, part.part, part.precision
+        )
+    infos = {part.part: _info(job, part, plans[part.part]) for part in job.parts}
+
+    announce("comparing the engines with ONNX Runtime")
+    whole = {p.part: (p, plans[p.part].plan, infos[p.part]) for p in job.parts}
+    report = prove(job.bundle, whole, job.clouds, job.options.batch.maximum)
+
+    announce("writing the engines")
+    for name, info in infos.items():
+        write_plan(job.folder, name, plans[name].plan, info)
+    if report is not None:
+        _write_report(job.folder, report)
+    done = (
+        BuiltPart(part, plans[part.part], job.folder / f"{part.part}.plan") for part in job.parts
+    )
+    return BuiltEngines(tuple(done), report)
 
 
-def built_record(job: EngineJob, built: Sequence[BuiltPart]) -> dict[str, Any]:
+def built_record(job: EngineJob, built: BuiltEngines) -> dict[str, Any]:
     """What was built, as JSON has it."""
+    parity = built.report.engines[1].parity if built.report else None
     return {
         "folder": str(job.folder),
         "tensorrt": job.machine.tensorrt,
         "device": job.machine.device.name if job.machine.device else None,
+        "parity": parity.record("clouds") if parity else None,
         "parts": [
             {
                 "part": one.part.part,
@@ -141,9 +183,20 @@ def built_record(job: EngineJob, built: Sequence[BuiltPart]) -> dict[str, Any]:
                 "layer_types": one.built.layer_types,
                 "notes": one.built.notes,
             }
-            for one in built
+            for one in built.parts
         ],
     }
+
+
+def _write_report(folder: Path, report: ExportReport) -> None:
+    try:
+        replace_file(folder / "report.json", report_json(report))
+        replace_file(folder / "report.html", report_html(report).encode())
+    except OSError as error:
+        raise BundleError(
+            f"the report could not be written to {folder}: {error}. Check the disk and its "
+            "permissions; the engines are in their place."
+        ) from error
 
 
 def _info(job: EngineJob, part: PartToBuild, built: BuiltPlan) -> PlanInfo:

@@ -34,6 +34,20 @@ def write_folder(
         shutil.rmtree(temporary, ignore_errors=True)
 
 
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it, so that there is the old one or the new one.
+
+    Raises:
+        OSError: the disk refused.
+    """
+    temporary = _sibling(path, "new")
+    try:
+        _write(temporary, data)
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def files_in(folder: Path) -> Iterator[str]:
     """The places of all files in a folder, links included."""
     return (

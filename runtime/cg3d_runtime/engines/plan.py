@@ -11,11 +11,11 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import uuid
 from pathlib import Path
 
 from cg3d_runtime.bundle.disk import read_inside
 from cg3d_runtime.bundle.fields import short
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.bundle.manifest import (
     ENGINES,
     MANIFEST,
@@ -138,8 +138,8 @@ def write_plan(folder: str | Path, part: Part, plan: bytes, info: PlanInfo) -> N
     _checked_tag(target.name)
     try:
         target.mkdir(parents=True, exist_ok=True)
-        _replace(target / _plan_name(part), plan)
-        _replace(target / _sidecar_name(part), sidecar)
+        replace_file(target / _plan_name(part), plan)
+        replace_file(target / _sidecar_name(part), sidecar)
     except OSError as error:
         raise BundleError(
             f"the plan could not be written to {target}: {error}. Check the disk and its "
@@ -243,15 +243,3 @@ def _sidecar_name(part: Part) -> str:
 
 def _remedy(bundle: Bundle) -> str:
     return f"Build it again: {rebuild_command(bundle)}"
-
-
-def _replace(path: Path, data: bytes) -> None:
-    temporary = path.with_name(f".{path.name}.new-{uuid.uuid4().hex[:8]}")
-    try:
-        with temporary.open("xb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
