@@ -47,7 +47,7 @@ def driver(
 
 
 @pytest.fixture
-def tensorrt(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> fake_tensorrt.FakeTensorRT:
+def fake(driver: ctypes.CDLL, monkeypatch: pytest.MonkeyPatch) -> fake_tensorrt.FakeTensorRT:
     """An installed TensorRT 10.3 on that device."""
     module = fake_tensorrt.FakeTensorRT(driver)
     monkeypatch.setitem(sys.modules, "tensorrt", module)

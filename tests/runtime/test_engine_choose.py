@@ -74,7 +74,7 @@ def test_plans_without_a_driver(bundle: Bundle) -> None:
         open_part(bundle, "encoder", "tensorrt")
 
 
-def test_a_plan_that_fits_is_taken(bundle: Bundle, tensorrt: FakeTensorRT) -> None:
+def test_a_plan_that_fits_is_taken(bundle: Bundle, fake: FakeTensorRT) -> None:
     make_plan(bundle, plan=PLAN, device="Fake Orin")
     for choice in ("auto", "tensorrt"):
         opened = open_part(bundle, "encoder", choice)  # type: ignore[arg-type]
@@ -83,7 +83,7 @@ def test_a_plan_that_fits_is_taken(bundle: Bundle, tensorrt: FakeTensorRT) -> No
         assert opened.refusals == ()
 
 
-def test_half_precision_is_preferred(bundle: Bundle, tensorrt: FakeTensorRT) -> None:
+def test_half_precision_is_preferred(bundle: Bundle, fake: FakeTensorRT) -> None:
     make_plan(bundle, plan=PLAN, precision="fp32")
     make_plan(bundle, plan=PLAN, precision="int8")
     assert "int8" in open_part(bundle, "encoder").engine.name
@@ -92,7 +92,7 @@ def test_half_precision_is_preferred(bundle: Bundle, tensorrt: FakeTensorRT) -> 
 
 
 def test_a_damaged_plan_gives_way_and_is_reported(
-    bundle: Bundle, tensorrt: FakeTensorRT, caplog: pytest.LogCaptureFixture
+    bundle: Bundle, fake: FakeTensorRT, caplog: pytest.LogCaptureFixture
 ) -> None:
     make_plan(bundle, plan=PLAN).write_bytes(PLAN[:-1] + b" ")
     make_plan(bundle, plan=PLAN, precision="fp32")
@@ -102,9 +102,7 @@ def test_a_damaged_plan_gives_way_and_is_reported(
     assert f"instead of tensorrt {TAG}: " in caplog.text
 
 
-def test_no_plan_fits(
-    bundle: Bundle, tensorrt: FakeTensorRT, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_no_plan_fits(bundle: Bundle, fake: FakeTensorRT, caplog: pytest.LogCaptureFixture) -> None:
     make_plan(bundle, plan=PLAN, compute_capability="9.0", device="NVIDIA H200")
     opened = open_part(bundle, "encoder")
     answers(opened)
@@ -120,7 +118,7 @@ def test_no_plan_fits(
         open_part(bundle, "encoder", "tensorrt")
 
 
-def test_every_fault_is_in_the_error(bundle: Bundle, tensorrt: FakeTensorRT) -> None:
+def test_every_fault_is_in_the_error(bundle: Bundle, fake: FakeTensorRT) -> None:
     make_plan(bundle, plan=PLAN).unlink()
     make_plan(bundle, plan=PLAN, precision="fp32").write_bytes(b"")
     with pytest.raises(BundleError, match=rf"cut short.*Tried before: tensorrt {TAG}: .*missing"):
@@ -142,14 +140,14 @@ def test_plans_where_tensorrt_is_not_installed(
 
 
 def test_a_plan_runs_where_onnxruntime_is_not_installed(
-    bundle: Bundle, tensorrt: FakeTensorRT, monkeypatch: pytest.MonkeyPatch
+    bundle: Bundle, fake: FakeTensorRT, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     make_plan(bundle, plan=PLAN)
     answers(open_part(bundle, "encoder"))
 
 
-def test_each_part_has_its_own_plan(bundle: Bundle, tensorrt: FakeTensorRT) -> None:
+def test_each_part_has_its_own_plan(bundle: Bundle, fake: FakeTensorRT) -> None:
     make_plan(bundle, plan=PLAN)
     with pytest.raises(EngineError, match="no plan of its part 'text_encoder'"):
         open_part(bundle, "text_encoder", "tensorrt")

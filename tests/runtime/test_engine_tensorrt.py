@@ -6,6 +6,7 @@ import ctypes
 import gc
 import json
 import logging
+import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -16,13 +17,15 @@ import pytest
 from fake_tensorrt import FakeTensorRT
 from hypothesis import given
 from hypothesis import strategies as st
-from made_bundles import make_bundle
-from made_plans import ENCODER, plan_bytes, plan_info
+from made_bundles import content, make_bundle
+from made_plans import ENCODER, make_plan, plan_bytes, plan_info
+from test_engine_onnx_runtime import network as onnx_network
 
 from cg3d_runtime.engines import tensorrt as engine_module
-from cg3d_runtime.engines.cuda import cuda_device
+from cg3d_runtime.engines.machine import plan_header
 from cg3d_runtime.engines.sidecar import PlanInfo, Profile
 from cg3d_runtime.engines.tensorrt import TensorRTEngine, batch_sizes
+from cg3d_runtime.engines.tensorrt_messages import messages_of
 from cg3d_runtime.errors import DependencyError, EngineError
 
 POINTS = {"dtype": "float32", "shape": [-1, 6, 3], "profile": [[1, 6, 3], [2, 6, 3], [4, 6, 3]]}
@@ -40,7 +43,7 @@ def info(tmp_path: Path) -> PlanInfo:
 
 
 @pytest.fixture
-def engine(tensorrt: FakeTensorRT, info: PlanInfo) -> TensorRTEngine:
+def engine(fake: FakeTensorRT, info: PlanInfo) -> TensorRTEngine:
     return TensorRTEngine(plan(), info)
 
 
@@ -56,15 +59,15 @@ def check(engine: TensorRTEngine, batch: int, seed: int = 0) -> None:
     np.testing.assert_allclose(out["embedding"], 2 * points.mean(axis=1), rtol=1e-6)
 
 
-def test_answers_and_their_graphs(engine: TensorRTEngine, tensorrt: FakeTensorRT) -> None:
-    assert tensorrt.calls == ["deserialize"]
+def test_answers_and_their_graphs(engine: TensorRTEngine, fake: FakeTensorRT) -> None:
+    assert fake.calls == ["deserialize"]
     for seed in range(3):
         for batch in (1, 4, 3):
             check(engine, batch, seed)
     # A size is run once, recorded once, and replayed from then on.
-    assert tensorrt.calls.count("execute") == 3
-    assert tensorrt.calls.count("capture") == 3
-    assert tensorrt.calls.count("kernel") == 9
+    assert fake.calls.count("execute") == 3
+    assert fake.calls.count("capture") == 3
+    assert fake.calls.count("kernel") == 9
     assert engine.name == "tensorrt 10.3.0 (Fake Orin, fp16)"
 
 
@@ -100,19 +103,17 @@ def test_threads_get_their_own_answers(engine: TensorRTEngine) -> None:
         list(pool.map(lambda i: check(engine, 1 + i % 6, i), range(100)))
 
 
-def test_many_sizes_share_a_context(tensorrt: FakeTensorRT, info: PlanInfo) -> None:
+def test_many_sizes_share_a_context(fake: FakeTensorRT, info: PlanInfo) -> None:
     points = {**POINTS, "profile": [[1, 6, 3], [8, 6, 3], [64, 6, 3]]}
     engine = TensorRTEngine(plan({"points": points, "embedding": EMBEDDING}), info)
     for _ in range(2):
         for batch in range(1, 20):
             check(engine, batch, batch)
-    assert tensorrt.alive.count("context") == 9  # eight with a graph, one for the rest
-    assert tensorrt.calls.count("capture") == 8
+    assert fake.alive.count("context") == 9  # eight with a graph, one for the rest
+    assert fake.calls.count("capture") == 8
 
 
-def test_several_inputs_and_outputs_of_several_types(
-    tensorrt: FakeTensorRT, info: PlanInfo
-) -> None:
+def test_several_inputs_and_outputs_of_several_types(fake: FakeTensorRT, info: PlanInfo) -> None:
     tensors = {
         "tokens": {"dtype": "int64", "shape": [-1, 5], "profile": [[1, 5], [1, 5], [3, 5]]},
         "points": {**POINTS, "profile": [[1, 6, 3], [1, 6, 3], [3, 6, 3]]},
@@ -168,7 +169,7 @@ def test_batch_sizes(batch: int, minimum: int, more: int) -> None:
     assert len(sizes) == -(-batch // maximum)
 
 
-def test_a_batch_below_the_profile(tensorrt: FakeTensorRT, info: PlanInfo) -> None:
+def test_a_batch_below_the_profile(fake: FakeTensorRT, info: PlanInfo) -> None:
     points = {**POINTS, "profile": [[3, 6, 3], [3, 6, 3], [4, 6, 3]]}
     engine = TensorRTEngine(plan({"points": points, "embedding": EMBEDDING}), info)
     check(engine, 7)
@@ -180,13 +181,13 @@ def test_a_batch_below_the_profile(tensorrt: FakeTensorRT, info: PlanInfo) -> No
 @pytest.mark.parametrize("fault", ["TensorRT", "cuStreamEndCapture", "cuStreamBeginCapture_v2"])
 def test_without_graphs_where_capturing_fails(
     engine: TensorRTEngine,
-    tensorrt: FakeTensorRT,
+    fake: FakeTensorRT,
     driver: ctypes.CDLL,
     fault: str,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     if fault == "TensorRT":
-        tensorrt.failing.add("capture")
+        fake.failing.add("capture")
     else:
         driver.fake_fail(fault.encode(), 900)
     with caplog.at_level(logging.WARNING, "cg3d_runtime"):
@@ -198,17 +199,15 @@ def test_without_graphs_where_capturing_fails(
     assert len(warnings) == 1
 
 
-def test_runs_that_fail(
-    engine: TensorRTEngine, tensorrt: FakeTensorRT, driver: ctypes.CDLL
-) -> None:
-    tensorrt.failing.add("execute")
+def test_runs_that_fail(engine: TensorRTEngine, fake: FakeTensorRT, driver: ctypes.CDLL) -> None:
+    fake.failing.add("execute")
     with pytest.raises(EngineError, match="failed to run: enqueueV3: no kernel"):
         check(engine, 1)
-    tensorrt.failing.clear()
-    tensorrt.failing.add("set_input_shape")
+    fake.failing.clear()
+    fake.failing.add("set_input_shape")
     with pytest.raises(EngineError, match=r"does not take the shape \(2, 6, 3\).*out of range"):
         check(engine, 2)
-    tensorrt.failing.clear()
+    fake.failing.clear()
     driver.fake_fail(b"cuMemcpyHtoDAsync_v2", 700)
     with pytest.raises(EngineError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
         check(engine, 1)
@@ -219,7 +218,7 @@ def test_runs_that_fail(
 
 @pytest.mark.parametrize("closed", [True, False])
 def test_everything_is_given_back(
-    tensorrt: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL, closed: bool
+    fake: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL, closed: bool
 ) -> None:
     engine = TensorRTEngine(plan(), info)
     for batch in (1, 2, 2, 5):
@@ -233,21 +232,21 @@ def test_everything_is_given_back(
     del engine
     gc.collect()
     assert driver.fake_live() == 0
-    assert tensorrt.alive == []
-    assert not [call for call in tensorrt.calls if "without a context" in call]
+    assert fake.alive == []
+    assert not [call for call in fake.calls if "without a context" in call]
 
 
 def test_a_plan_that_tensorrt_refuses(
-    tensorrt: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL
+    fake: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL
 ) -> None:
-    tensorrt.failing.add("deserialize")
+    fake.failing.add("deserialize")
     with pytest.raises(EngineError) as caught:
         TensorRTEngine(plan(), info, "cg3d-export my_bundle --trt")
     message = str(caught.value)
     assert "refuses the plan: Version tag does not match" in message
     assert "harmless" not in message
     assert "cg3d-export my_bundle --trt" in message
-    tensorrt.failing = {"create_execution_context"}
+    fake.failing = {"create_execution_context"}
     with pytest.raises(EngineError, match="could not prepare the plan: it gave no reason"):
         TensorRTEngine(plan(), info)
     assert driver.fake_live() == 0
@@ -268,7 +267,7 @@ def test_a_plan_that_tensorrt_refuses(
     ],
 )
 def test_plans_that_are_none_of_ours(
-    tensorrt: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL, tensors: dict, message: str
+    fake: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL, tensors: dict, message: str
 ) -> None:
     with pytest.raises(EngineError, match=message):
         TensorRTEngine(plan(tensors), info)
@@ -276,7 +275,7 @@ def test_plans_that_are_none_of_ours(
     assert driver.fake_live() == 0
 
 
-def test_too_little_memory(tensorrt: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL) -> None:
+def test_too_little_memory(fake: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL) -> None:
     driver.fake_memory(10_000)
     with pytest.raises(EngineError, match="CUDA_ERROR_OUT_OF_MEMORY"):
         TensorRTEngine(plan(scratch=20_000), info)
@@ -284,23 +283,23 @@ def test_too_little_memory(tensorrt: FakeTensorRT, info: PlanInfo, driver: ctype
 
 
 def test_another_version_or_device_never_reaches_tensorrt(
-    tensorrt: FakeTensorRT, info: PlanInfo, tmp_path: Path
+    fake: FakeTensorRT, info: PlanInfo, tmp_path: Path
 ) -> None:
-    tensorrt.__version__ = "10.7.0.23"
+    fake.__version__ = "10.7.0.23"
     with pytest.raises(EngineError, match="the TensorRT version differs"):
         TensorRTEngine(plan(), info)
-    tensorrt.__version__ = "8.6.2"
+    fake.__version__ = "8.6.2"
     with pytest.raises(EngineError, match="or later is needed"):
         TensorRTEngine(plan(), info)
-    tensorrt.__version__ = "10.3.0.30"
+    fake.__version__ = "10.3.0.30"
     other = plan_info(make_bundle(tmp_path / "other"), compute_capability="9.0")
     with pytest.raises(EngineError, match="the device differs"):
         TensorRTEngine(plan(), other)
-    assert tensorrt.calls == []
+    assert fake.calls == []
 
 
 def test_another_device_of_the_same_kind_is_a_warning(
-    tensorrt: FakeTensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    fake: FakeTensorRT, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     info = plan_info(make_bundle(tmp_path / "bundle"), device="Orin Nano")
     with caplog.at_level(logging.WARNING, "cg3d_runtime"):
@@ -310,7 +309,7 @@ def test_another_device_of_the_same_kind_is_a_warning(
 
 @pytest.mark.parametrize("compatible", [True, False])
 def test_host_code_is_allowed_where_the_plan_needs_it(
-    tensorrt: FakeTensorRT, tmp_path: Path, compatible: bool
+    fake: FakeTensorRT, tmp_path: Path, compatible: bool
 ) -> None:
     changes = {"device": "Fake Orin", "version_compatible": compatible}
     engine = TensorRTEngine(plan(), plan_info(make_bundle(tmp_path / "bundle"), **changes))
@@ -337,19 +336,69 @@ def test_the_profile_in_the_sidecar_is_the_plans() -> None:
     assert ENCODER["points"] == Profile(*(tuple(shape) for shape in POINTS["profile"]))
 
 
-def test_the_api_that_is_called_exists() -> None:
-    """Against the real bindings, where they are installed; needs no GPU."""
-    trt = pytest.importorskip("tensorrt", reason="needs the tensorrt package")
-    for owner, names in {
-        trt.Runtime: "deserialize_cuda_engine engine_host_code_allowed",
-        trt.ICudaEngine: "num_io_tensors get_tensor_name get_tensor_mode get_tensor_dtype "
-        "get_tensor_profile_shape create_execution_context",
-        trt.IExecutionContext: "set_input_shape get_tensor_shape set_tensor_address "
-        "execute_async_v3",
-    }.items():
-        assert [name for name in names.split() if not hasattr(owner, name)] == []
-    assert hasattr(trt.ICudaEngine, "device_memory_size_v2")
-    assert hasattr(trt.ExecutionContextAllocationStrategy, "USER_MANAGED")
-    assert trt.nptype(trt.float32) is np.float32
-    if cuda_device() is None:
-        engine_module.Session(trt, None)  # type: ignore[arg-type]  # makes the logger, no runtime
+@pytest.fixture(scope="module")
+def real_plan(tensorrt_host: Any) -> bytes:
+    """A plan by the real API, for a device that is not here."""
+    with tensorrt_host() as trt:
+        builder = trt.Builder(messages_of(trt).logger)
+        network = builder.create_network(0)
+        parser = trt.OnnxParser(network, messages_of(trt).logger)
+        assert parser.parse(onnx_network())
+        config, profile = builder.create_builder_config(), builder.create_optimization_profile()
+        profile.set_shape("points", *POINTS["profile"])
+        config.add_optimization_profile(profile)
+        return bytes(builder.build_serialized_network(network, config))
+
+
+def test_a_real_plan_is_told_by_its_header(real_plan: bytes) -> None:
+    assert plan_header(real_plan).magic in ("vtrt", "ftrt")
+    assert int.from_bytes(real_plan[16:24], "little") == len(real_plan)
+
+
+@pytest.mark.parametrize("choice", ["auto", "tensorrt"])
+def test_a_real_plan_without_a_driver_ends_no_process(
+    real_plan: bytes, tmp_path: Path, tensorrt_installer: Any, choice: str
+) -> None:
+    """Even making a `tensorrt.Runtime` would: so this is another process, with the real package."""
+    bundle = make_bundle(tmp_path / "b", {**content(), "encoder.onnx": onnx_network()})
+    make_plan(bundle, plan=real_plan, tensorrt=plan_header(real_plan).version)
+    code = (
+        f"import sys; sys.path.insert(0, {str(tensorrt_installer.target())!r});"
+        "from cg3d_runtime.engines import cuda; cuda.LIBRARY = 'libcuda-none.so';"
+        "from cg3d_runtime.bundle import Bundle; from cg3d_runtime.engines.choose import *;"
+        f"opened = open_part(Bundle.open({str(bundle.root)!r}), 'encoder', {choice!r}, 1);"
+        "print(opened.engine.name, *opened.refusals)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    said = done.stdout if choice == "auto" else done.stderr
+    assert "the bundle's plans need an NVIDIA driver" in said
+    assert done.returncode == (0 if choice == "auto" else 1)
+
+
+def test_the_api_that_is_called_exists(tensorrt_host: Any) -> None:
+    """Against the real bindings; needs no GPU."""
+    with tensorrt_host() as trt:
+        for owner, names in {
+            trt.Runtime: "deserialize_cuda_engine engine_host_code_allowed",
+            trt.ICudaEngine: "num_io_tensors get_tensor_name get_tensor_mode get_tensor_dtype "
+            "get_tensor_profile_shape create_execution_context device_memory_size_v2",
+            trt.IExecutionContext: "set_input_shape get_tensor_shape set_tensor_address "
+            "execute_async_v3 set_device_memory",
+        }.items():
+            assert [name for name in names.split() if not hasattr(owner, name)] == []
+        assert hasattr(trt.ExecutionContextAllocationStrategy, "USER_MANAGED")
+        assert hasattr(trt.TensorIOMode, "INPUT")
+        assert trt.nptype(trt.float32) is np.float32
+        with pytest.raises(TypeError):
+            trt.nptype(trt.bfloat16)
+
+
+def test_what_tensorrt_says_is_kept(tensorrt_host: Any) -> None:
+    with tensorrt_host() as trt:
+        messages = messages_of(trt)
+        messages.clear()
+        network = trt.Builder(messages.logger).create_network(0)
+        assert not trt.OnnxParser(network, messages.logger).parse(b"no graph")
+    assert "Failed to parse the ONNX model" in messages.summary()
+    messages.clear()
+    assert messages.summary() == "it gave no reason"

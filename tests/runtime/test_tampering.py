@@ -85,7 +85,7 @@ def test_all_damage_is_noticed(bundle: Bundle) -> None:
     use_everything(bundle.root)  # sound again
 
 
-def test_no_damaged_plan_reaches_tensorrt(bundle: Bundle, tensorrt: FakeTensorRT) -> None:
+def test_no_damaged_plan_reaches_tensorrt(bundle: Bundle, fake: FakeTensorRT) -> None:
     rng = np.random.default_rng(SEED + 1)
     files = [path for path in bundle.root.glob("engines/*/encoder.plan*") if "fp16" in str(path)]
     assert len(files) == 2
@@ -100,9 +100,9 @@ def test_no_damaged_plan_reaches_tensorrt(bundle: Bundle, tensorrt: FakeTensorRT
                 open_part(bundle, "encoder", "tensorrt")
             assert "(CPU)" in open_part(bundle, "encoder", "auto", 1).engine.name
         file.write_bytes(sound)
-    assert tensorrt.calls == []
+    assert fake.calls == []
     assert "tensorrt" in open_part(bundle, "encoder").engine.name
-    assert tensorrt.calls == ["deserialize"]
+    assert fake.calls == ["deserialize"]
 
 
 @pytest.mark.parametrize("name", ["encoder.plan", "encoder.plan.json"])

@@ -48,7 +48,7 @@ class Messages:
         return "; ".join(found[:_SHOWN]) or "it gave no reason"
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=None)  # TensorRT goes on calling a logger that it has once been given
 def messages_of(trt: Any) -> Messages:
     """The messages of this TensorRT: it takes one logger a process, and keeps it."""
     return Messages(trt)
