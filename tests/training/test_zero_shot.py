@@ -146,7 +146,7 @@ def named_by_hand(config: TripletConfig, encoder: PointEncoder) -> float:
 
 
 def test_triplets_end_with_the_same_weights(triplets: TripletConfig, tmp_path: Path) -> None:
-    pretrain_triplets(triplets, tmp_path / "checked")
+    pretrain_triplets(dataclasses.replace(triplets, keep_best=True), tmp_path / "checked")
     without = dataclasses.replace(
         triplets, data=dataclasses.replace(triplets.data, validation=None)
     )
@@ -155,6 +155,9 @@ def test_triplets_end_with_the_same_weights(triplets: TripletConfig, tmp_path: P
         checked, alone = ((tmp_path / run / f"{file}.safetensors") for run in ("checked", "alone"))
         assert same(load_file(checked), load_file(alone)), file
     log = lines(tmp_path / "checked")
+    values = [entry["validation"] for entry in log]
+    best = load_checkpoint(tmp_path / "checked" / "best.safetensors")
+    assert best.record["epochs"] == 1 + values.index(max(values))
     assert all("validation" in entry for entry in log)
     encoder = load_checkpoint(tmp_path / "checked" / "checkpoint.safetensors").build()
     assert log[-1]["validation"] == pytest.approx(named_by_hand(triplets, encoder))
@@ -164,6 +167,9 @@ def test_triplets_end_with_the_same_weights(triplets: TripletConfig, tmp_path: P
 def test_wrong_settings_are_named(triplets: TripletConfig, tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match="validate is -1; 0 is for never"):
         pretrain_triplets(dataclasses.replace(triplets, validate=-1), tmp_path / "a")
+    alone = dataclasses.replace(triplets.data, validation=None)
+    with pytest.raises(TrainingError, match="keep_best goes by validation"):
+        pretrain_triplets(dataclasses.replace(triplets, data=alone, keep_best=True), tmp_path / "c")
     data = dataclasses.replace(triplets.data, validation=str(tmp_path / "nowhere"))
     with pytest.raises(TrainingError, match="nowhere"):
         pretrain_triplets(dataclasses.replace(triplets, data=data), tmp_path / "b")
@@ -187,3 +193,38 @@ def test_a_run_from_before_a_key_was_there_still_resumes(
     pretrain(config, tmp_path, resume=True)
     with pytest.raises(TrainingError, match="another recipe"):
         pretrain(dataclasses.replace(config, validate=3), tmp_path, resume=True)
+
+
+def test_the_best_epoch_by_validation_is_kept_over_a_resume(
+    household: Path, clip_text: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = PretrainConfig(
+        encoder_sizes=TINY, keep_best=True,
+        data=DataConfig(str(household), str(clip_text), validation=0.4, orders=1),
+        optimiser=OptimiserConfig(epochs=5, batch_size=8, lr=3e-3),
+    )  # fmt: skip
+    scores = [0.1, 0.6, 0.3, 0.6, 0.2]
+    seen: list[dict[str, Tensor]] = []
+
+    def scripted(encoder: PointEncoder, *_: Tensor) -> dict[str, float]:
+        if len(seen) == 3 and not resumed:
+            raise KeyboardInterrupt
+        seen.append({k: v.clone() for k, v in encoder.state_dict().items()})
+        return {"validation": scores[len(seen) - 1]}
+
+    monkeypatch.setattr("cg3d_training.pretrain.zero_shot", scripted)
+    resumed = False
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(config, tmp_path)
+    resumed = True
+    pretrain(config, tmp_path, resume=True)
+    best = load_checkpoint(tmp_path / "best.safetensors")
+    assert same(best.state_dict, seen[1])  # the first of equals
+    assert not same(best.state_dict, seen[3])
+    assert best.record["epochs"] == 2
+    last = load_checkpoint(tmp_path / "checkpoint.safetensors")
+    assert same(last.state_dict, seen[4])
+    assert last.record["epochs"] == 5
+    without = dataclasses.replace(config, data=dataclasses.replace(config.data, validation=0.0))
+    with pytest.raises(TrainingError, match=r"keep_best goes by validation: set data\.validation"):
+        pretrain(without, tmp_path / "other")

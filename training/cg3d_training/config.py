@@ -122,6 +122,8 @@ class PretrainConfig:
         save_every: steps between states within an epoch to resume from; 0: at its end alone.
         validate: epochs between checks on the held-out objects, which `data.validation` says; the
             last epoch is always checked. 0: never.
+        keep_best: also keep the weights of the epoch that did best on the held-out objects, the
+            first of equals, as `best.safetensors`.
     """
 
     encoder: str = "point_transformer_small"
@@ -131,6 +133,7 @@ class PretrainConfig:
     compile: bool = False
     save_every: int = 0
     validate: int = 1
+    keep_best: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
     augmentation: Augmentation = field(default_factory=Augmentation)

@@ -51,7 +51,7 @@ from cg3d_training.runs.distributed import (
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
 from cg3d_training.runs.loggers import check_loggers
-from cg3d_training.runs.run import Run
+from cg3d_training.runs.run import BEST, RESULT, Run
 from cg3d_training.runs.zero_shot import zero_shot
 from cg3d_training.temperature import Temperature, check_temperature
 
@@ -134,6 +134,8 @@ def pretrain(
     world = join_world(device)
     share = world.slice_of(config.optimiser.batch_size)
     data = training_data(config)
+    if config.keep_best and not (len(data.validation) and config.validate):
+        raise TrainingError("keep_best goes by validation: set data.validation and validate")
     torch.manual_seed(config.seed)
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
@@ -154,6 +156,16 @@ def pretrain(
     quiet = not world.is_first
     clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed, quiet)
     check = _check(data, anchors, config, encoder.points) if len(data.validation) else None
+
+    def made(epochs: int) -> Checkpoint:
+        record = _record(config, data, run.seconds(started)) | {
+            "processes": world.size, "epochs": epochs
+        }  # fmt: skip
+        return Checkpoint(
+            spec, cpu_state(run.averaged()), mean, 1.0 / temperature.value(),
+            dataclasses.asdict(config), record,
+        )  # fmt: skip
+
     with run.stop:
         for epoch in range(run.epoch, config.optimiser.epochs):
             loss = _train_epoch(run, clouds, labels, anchors, share, started)
@@ -162,17 +174,15 @@ def pretrain(
                 entry["temperature"] = temperature.value()
             if check is not None and run.validates():
                 entry |= zero_shot(run.averaged(), *check)
+                if run.is_best(entry):
+                    save_checkpoint(output / BEST, made(epoch + 1))
             run.finish_epoch(entry)
     run.close()
 
-    record = _record(config, data, run.seconds(started)) | {"processes": world.size}
-    checkpoint = Checkpoint(
-        spec, cpu_state(run.averaged()), mean, 1.0 / temperature.value(),
-        dataclasses.asdict(config), record,
-    )  # fmt: skip
+    checkpoint = made(config.optimiser.epochs)
     if world.is_first:
-        save_checkpoint(output / "checkpoint.safetensors", checkpoint)
-        write_card(output / "checkpoint.safetensors", "pretrain")
+        save_checkpoint(output / RESULT, checkpoint)
+        write_card(output / RESULT, "pretrain")
     leave_world()
     return checkpoint
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -72,6 +73,12 @@ def _device(default: str, text: str) -> Callable[[Command], Command]:
         "--device", default=default, show_default=True, help=text,
         type=click.Choice(["auto", "cpu", "cuda"]),
     )  # fmt: skip
+
+
+def say(text: str) -> None:
+    """Print a line; of several processes the first one does."""
+    if os.environ.get("RANK", "0") == "0":
+        click.echo(text)
 
 
 def use_threads(threads: int | None) -> None:

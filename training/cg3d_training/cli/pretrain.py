@@ -9,6 +9,7 @@ import click
 from cg3d_training.cli.options import (
     chosen_device,
     cpu_device_option,
+    say,
     training_options,
     use_threads,
 )
@@ -39,7 +40,7 @@ def pretrain_command(
     given = read_recipe(PretrainConfig, config, overrides)
     recipe, folder, resuming = chosen_run(PretrainConfig, given, output, resume)
     checkpoint = pretrain(recipe, folder, resuming, log, chosen_device(device))
-    click.echo(
+    say(
         f"{folder / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects, {checkpoint.record['epochs']} epochs, "
         f"{checkpoint.record['seconds']} s"

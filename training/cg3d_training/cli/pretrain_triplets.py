@@ -9,6 +9,7 @@ import click
 from cg3d_training.cli.options import (
     chosen_device,
     device_option,
+    say,
     training_options,
     use_threads,
 )
@@ -65,7 +66,7 @@ def pretrain_triplets_command(
     kept = Cache(cache or default_cache().folder, int(cache_gb * 1e9))
     loading = Loading(workers=workers, cache=kept)
     checkpoint = pretrain_triplets(recipe, folder, resuming, chosen_device(device), log, loading)
-    click.echo(
+    say(
         f"{folder / 'checkpoint.safetensors'}: {checkpoint.spec.architecture}, "
         f"{checkpoint.record['objects']} objects of {checkpoint.record['labels']} names, "
         f"{checkpoint.record['epochs']} epochs, {checkpoint.record['seconds']} s"

@@ -45,8 +45,8 @@ from cg3d_training.finetuning.voting import plain_logits, voted_logits
 from cg3d_training.runs.card import write_card
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import environment
-from cg3d_training.runs.loggers import LOG, check_loggers
-from cg3d_training.runs.run import Run
+from cg3d_training.runs.loggers import best_validation, check_loggers
+from cg3d_training.runs.run import BEST, RESULT, STATE, Run
 
 #: The file that a finished run has.
 RESULTS = "results.json"
@@ -142,7 +142,7 @@ def _one_seed(
         spec, network.to(device), config, folder, max(1, len(rows) // size), log=log,
         clouds=min(size, len(rows)),
     )  # fmt: skip
-    if resume and (folder / "state.safetensors").exists():
+    if resume and (folder / STATE).exists():
         run.load()
     else:
         run.start()
@@ -153,25 +153,25 @@ def _one_seed(
         "classes": list(data.classes),
         "start": start and start.about,
     }  # fmt: skip
-    best = _best_so_far(folder)
+    best = best_validation(folder)
     for epoch in range(run.epoch, config.optimiser.epochs):
         entry = _train_epoch(run, data, rows, epoch) | {"seconds": run.seconds(started)}
         if len(held_out) and run.validates():
             entry["validation"] = _validate(run.averaged(), data, held_out)
             if best is None or entry["validation"] > best[1]:
                 best = (epoch, entry["validation"])
-                _save(folder / "best.safetensors", run, record | {"epoch": epoch})
+                _save(folder / BEST, run, record | {"epoch": epoch})
         run.finish_epoch(entry)
     run.close()
 
-    _save(folder / "checkpoint.safetensors", run, record | {"seconds": run.seconds(started)})
+    _save(folder / RESULT, run, record | {"seconds": run.seconds(started)})
     network = run.averaged()
     plain = class_report(plain_logits(network, data.test), data.test_labels, data.classes)
     voted = _vote(network, data, config) if config.voting.views else None
     tests = {"all clouds": plain.overall, "mean of the classes": plain.mean_class}
     if voted:
         tests[f"all clouds, {config.voting.views} votes"] = voted.overall
-    write_card(folder / "checkpoint.safetensors", "finetune", tests)
+    write_card(folder / RESULT, "finetune", tests)
     return SeedResult(seed, len(rows), plain, voted, _test_best(folder, data, device, best))
 
 
@@ -230,17 +230,9 @@ def _test_best(
 ) -> ValidationBest | None:
     if best is None:
         return None
-    network = load_checkpoint(folder / "best.safetensors").build().to(device)
+    network = load_checkpoint(folder / BEST).build().to(device)
     report = class_report(plain_logits(network, data.test), data.test_labels, data.classes)
     return ValidationBest(*best, report)
-
-
-def _best_so_far(folder: Path) -> tuple[int, float] | None:
-    """Epoch and accuracy of the best validation in the log; the first of equals."""
-    lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
-    entries = [e for e in map(json.loads, lines) if "validation" in e]
-    best = max(entries, key=lambda e: float(e["validation"]), default=None)
-    return best and (best["epoch"], best["validation"])
 
 
 def _save(path: Path, run: Run[FinetuneConfig], record: dict[str, Any]) -> None:

@@ -32,6 +32,14 @@ class Logger(Protocol):
         """Nothing more will come."""
 
 
+def best_validation(folder: Path) -> tuple[int, float] | None:
+    """Epoch and accuracy of the best validation in a run's log; the first of equals."""
+    lines = (folder / LOG).read_text(encoding="utf-8").splitlines()
+    entries = [e for e in map(json.loads, lines) if "validation" in e]
+    best = max(entries, key=lambda e: float(e["validation"]), default=None)
+    return best and (best["epoch"], best["validation"])
+
+
 class JsonLines:
     """`log.jsonl`: a line an epoch."""
 

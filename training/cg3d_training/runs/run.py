@@ -22,7 +22,7 @@ from cg3d_training.runs.compiling import Function, compiled
 from cg3d_training.runs.distributed import ALONE, World, same_start, sum_gradients
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import note_resume, note_start
-from cg3d_training.runs.loggers import LOG, Logger, open_loggers
+from cg3d_training.runs.loggers import LOG, Logger, best_validation, open_loggers
 from cg3d_training.runs.meter import Meter
 from cg3d_training.runs.optimiser import learning_rate, make_optimiser
 from cg3d_training.runs.precision import autocast, loss_scaler
@@ -30,7 +30,7 @@ from cg3d_training.runs.stop import StoppedError, StopRequest
 from cg3d_training.temperature import Temperature
 from cg3d_training.triplets.config import TripletConfig
 
-STATE = "state.safetensors"
+STATE, RESULT, BEST = "state.safetensors", "checkpoint.safetensors", "best.safetensors"
 
 #: The recipes of all kinds of run.
 AnyConfig = PretrainConfig | FinetuneConfig | TripletConfig
@@ -149,6 +149,13 @@ class Run(Generic[C]):
         every, after = self.config.validate, self.epoch + 1
         due = every > 0 and (after % every == 0 or after == self.config.optimiser.epochs)
         return due and self.world.is_first
+
+    def is_best(self, entry: dict[str, Any]) -> bool:
+        """Whether an epoch's weights are to be kept as the best so far, before it is logged."""
+        if isinstance(self.config, FinetuneConfig) or not self.config.keep_best:
+            return False
+        before = best_validation(self.output)
+        return before is None or entry["validation"] > before[1]
 
     def seconds(self, started: float) -> float:
         """Seconds of training, those before a resume included."""

@@ -108,6 +108,8 @@ class TripletConfig:
         save_every: steps between states within an epoch to resume from; 0: at its end alone.
         validate: epochs between checks on the objects of `data.validation`; the last epoch is
             always checked. 0: never.
+        keep_best: also keep the weights of the epoch that did best on the held-out objects, the
+            first of equals, as `best.safetensors`.
         optimiser: of the encoder; its epochs, batch_size, clip_norm and chunk are the prompts' too.
     """
 
@@ -118,6 +120,7 @@ class TripletConfig:
     compile: bool = False
     save_every: int = 0
     validate: int = 1
+    keep_best: bool = False
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     data: TripletDataConfig = field(default_factory=TripletDataConfig)
     loss: TripletLossConfig = field(default_factory=TripletLossConfig)

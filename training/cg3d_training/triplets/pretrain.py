@@ -39,6 +39,7 @@ from cg3d_training.runs.distributed import (
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
 from cg3d_training.runs.loggers import check_loggers
+from cg3d_training.runs.run import BEST, RESULT
 from cg3d_training.runs.zero_shot import zero_shot
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
 from cg3d_training.temperature import Temperature, check_temperature
@@ -130,6 +131,16 @@ def pretrain_triplets(
         )  # fmt: skip
     anchors = centred_rows(vectors, mean).to(device)
     lesson = Lesson(batches, anchors, teacher, torch.device(device))
+
+    def made(epochs: int) -> Checkpoint:
+        record = _record(config, objects, run.seconds(started)) | {
+            "processes": world.size, "epochs": epochs, "captions": len(captions.texts)
+        }  # fmt: skip
+        return Checkpoint(
+            spec, cpu_state(run.averaged()), mean, 1.0 / temperature.value(),
+            dataclasses.asdict(config), record,
+        )  # fmt: skip
+
     with run.stop:
         for epoch in range(run.epoch, config.optimiser.epochs):
             entry = {"epoch": epoch} | _train_epoch(run, lesson, started)
@@ -140,22 +151,18 @@ def pretrain_triplets(
                 entry["temperature"] = temperature.value()
             if check is not None and run.validates():
                 entry |= zero_shot(run.averaged(), check.points, check.anchors, check.own)
+                if run.is_best(entry):
+                    save_checkpoint(output / BEST, made(epoch + 1))
             run.finish_epoch(entry)
     run.close()
 
-    record = _record(config, objects, run.seconds(started)) | {
-        "processes": world.size, "captions": len(captions.texts)
-    }  # fmt: skip
-    checkpoint = Checkpoint(
-        spec, cpu_state(run.averaged()), mean, 1.0 / temperature.value(),
-        dataclasses.asdict(config), record,
-    )  # fmt: skip
+    checkpoint = made(config.optimiser.epochs)
     if world.is_first:
         if prompts is not None:
             data = to_bytes(cpu_state(prompts), prompt_record(config))
             write_atomically(output / PROMPTS, data)
-        save_checkpoint(output / "checkpoint.safetensors", checkpoint)
-        write_card(output / "checkpoint.safetensors", "pretrain-triplets")
+        save_checkpoint(output / RESULT, checkpoint)
+        write_card(output / RESULT, "pretrain-triplets")
     leave_world()
     return checkpoint
 
@@ -175,6 +182,8 @@ def _check(config: TripletConfig) -> None:
     if loss.temperature is not None:
         check_temperature(loss.temperature, loss.learn_temperature)
     check_optimiser(config.optimiser)
+    if config.keep_best and not (config.data.validation and config.validate):
+        raise TrainingError("keep_best goes by validation: set data.validation and validate")
 
 
 def _encoder(config: TripletConfig, teacher: Teacher) -> tuple[EncoderSpec, PointEncoder]:
