@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 #: Errors shown; the rest follow from them more often than not.
@@ -48,7 +48,7 @@ class Messages:
         return "; ".join(found[:_SHOWN]) or "it gave no reason"
 
 
-@lru_cache(maxsize=None)  # TensorRT goes on calling a logger that it has once been given
+@cache  # TensorRT goes on calling a logger that it has once been given
 def messages_of(trt: Any) -> Messages:
     """The messages of this TensorRT: it takes one logger a process, and keeps it."""
     return Messages(trt)
