@@ -440,6 +440,21 @@ def test_captions(shards: Path, tmp_path: Path) -> None:
     assert len({int(i) for i in table.draw(np.ones(200, int), rng)}) > 40
 
 
+def test_captions_beyond_the_table_are_computed_batch_by_batch(
+    config: TripletConfig, tmp_path: Path
+) -> None:
+    config = dataclasses.replace(config, optimiser=OptimiserConfig(epochs=2, batch_size=4))
+    few = dataclasses.replace(config, data=dataclasses.replace(config.data, caption_table=5))
+    pretrain_triplets(config, tmp_path / "table")
+    pretrain_triplets(few, tmp_path / "batches")
+    for a, b in zip(log(tmp_path / "table"), log(tmp_path / "batches"), strict=True):
+        assert a["loss"] == pytest.approx(b["loss"], abs=1e-4)
+        assert a["loss_prompts"] == pytest.approx(b["loss_prompts"], abs=1e-4)
+    centred = dataclasses.replace(few, loss=TripletLossConfig(centre=True))
+    with pytest.raises(TrainingError, match=r"there are 252: set data.caption_table"):
+        pretrain_triplets(centred, tmp_path / "centred")
+
+
 def test_mistakes_are_named(config: TripletConfig, tmp_path: Path, shards: Path) -> None:
     def refused(message: str, **changes: object) -> None:
         with pytest.raises(TrainingError, match=message):

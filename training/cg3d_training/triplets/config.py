@@ -40,6 +40,8 @@ class TripletDataConfig:
         captions: "photo": "A photo of a NAME" (the paper). "templates": at every visit one of
             the captions given for the object, or one of 63 templates around its name where none
             are given (the official code). "prepared": the one that `prepare` chose.
+        caption_table: distinct captions up to which their vectors are computed before the first
+            step and held; those of a larger set are computed batch by batch.
         validation: a folder of shards of other objects, for zero-shot accuracy while training.
     """
 
@@ -49,6 +51,7 @@ class TripletDataConfig:
     lanes: int = 1
     views: Literal["random", "fixed"] = "random"
     captions: Literal["photo", "templates", "prepared"] = "photo"
+    caption_table: int = 200_000
     validation: str | None = None
 
 

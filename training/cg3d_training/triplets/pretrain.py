@@ -28,7 +28,6 @@ from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, wri
 from cg3d_training.config import check_optimiser
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
-from cg3d_training.losses import centred_rows, text_mean
 from cg3d_training.runs.card import write_card
 from cg3d_training.runs.distributed import (
     join_batch_norms,
@@ -44,13 +43,13 @@ from cg3d_training.runs.zero_shot import zero_shot
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
 from cg3d_training.temperature import Temperature, check_temperature
 from cg3d_training.triplets.batches import Loading, TripletBatches
+from cg3d_training.triplets.caption_vectors import CaptionVectors
 from cg3d_training.triplets.config import TripletConfig
 from cg3d_training.triplets.run import TripletRun, prompt_record
 from cg3d_training.triplets.steps import (
     Lesson,
     encoder_step_loss,
     prompt_step_loss,
-    text_vectors,
     wanted,
 )
 from cg3d_training.triplets.validation import held_out
@@ -121,23 +120,24 @@ def pretrain_triplets(
     else:
         run.start()
 
-    vectors = text_vectors(teacher, captions.texts, torch.device(device), quiet)
-    mean = text_mean(vectors) if config.loss.centre else torch.zeros(teacher.embedding_dim)
+    vectors = CaptionVectors(
+        teacher, captions.texts, config.data.caption_table, config.loss.centre,
+        torch.device(device), quiet,
+    )  # fmt: skip
     check = None
     if config.data.validation and world.is_first:
         check = held_out(
-            config.data.validation, encoder.points, config.seed, teacher, mean, device, quiet,
-            loading.cache,
+            config.data.validation, encoder.points, config.seed, teacher, vectors.mean, device,
+            quiet, loading.cache,
         )  # fmt: skip
-    anchors = centred_rows(vectors, mean).to(device)
-    lesson = Lesson(batches, anchors, teacher, torch.device(device))
+    lesson = Lesson(batches, vectors, teacher, torch.device(device))
 
     def made(epochs: int) -> Checkpoint:
         record = _record(config, objects, run.seconds(started)) | {
             "processes": world.size, "epochs": epochs, "captions": len(captions.texts)
         }  # fmt: skip
         return Checkpoint(
-            spec, cpu_state(run.averaged()), mean, 1.0 / temperature.value(),
+            spec, cpu_state(run.averaged()), vectors.mean, 1.0 / temperature.value(),
             dataclasses.asdict(config), record,
         )  # fmt: skip
 

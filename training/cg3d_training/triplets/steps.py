@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from tqdm import tqdm
 
 from cg3d_training.losses import (
     class_positives,
@@ -19,10 +18,10 @@ from cg3d_training.runs.chunks import in_chunks
 from cg3d_training.runs.distributed import gather_rows
 from cg3d_training.teachers import Teacher
 from cg3d_training.triplets.batches import Batch, TripletBatches, Wanted
+from cg3d_training.triplets.caption_vectors import CaptionVectors
 from cg3d_training.triplets.run import TripletRun
 
 _POSITIVES = {"class": class_positives, "diagonal": diagonal_positives}
-_TEXTS_AT_ONCE = 64
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,13 +30,13 @@ class Lesson:
 
     Attributes:
         batches: the data.
-        anchors: (captions, d) unit rows on the device.
+        captions: the teacher's vectors of them.
         teacher: frozen.
         device: to train on.
     """
 
     batches: TripletBatches
-    anchors: Tensor
+    captions: CaptionVectors
     teacher: Teacher
     device: torch.device
 
@@ -59,7 +58,7 @@ def encoder_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
         with torch.no_grad():
             images = _images(run, lesson, batch)
     if run.config.loss.texts:
-        texts = _texts(lesson, batch)
+        texts = lesson.captions.rows(batch.captions, run.world)
     return encoder_loss(
         gather_rows(unit_rows(embedding), run.world), images, texts,
         _positives(run, lesson, batch), run.temperature(),
@@ -68,7 +67,8 @@ def encoder_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
 
 def prompt_step_loss(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     """LP of a batch, with gradients to the prompts alone."""
-    images, texts = _images(run, lesson, batch), _texts(lesson, batch)
+    images = _images(run, lesson, batch)
+    texts = lesson.captions.rows(batch.captions, run.world)
     with torch.no_grad():
         temperature = run.temperature()
     return prompt_loss(images, texts, _positives(run, lesson, batch), temperature)
@@ -86,22 +86,5 @@ def _images(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     return gather_rows(unit_rows(vectors), run.world)
 
 
-def _texts(lesson: Lesson, batch: Batch) -> Tensor:
-    return lesson.anchors[torch.from_numpy(batch.captions).to(lesson.device)]
-
-
 def _positives(run: TripletRun, lesson: Lesson, batch: Batch) -> Tensor:
     return _POSITIVES[run.config.loss.positives](torch.from_numpy(batch.classes).to(lesson.device))
-
-
-@torch.no_grad()
-def text_vectors(
-    teacher: Teacher, texts: tuple[str, ...], device: torch.device, quiet: bool = False
-) -> Tensor:
-    """(n, d) float32 on the CPU: what a teacher on `device` makes of texts, not unit rows."""
-    parts = []
-    starts = range(0, len(texts), _TEXTS_AT_ONCE)
-    for start in tqdm(starts, "captions", unit="batch", leave=False, disable=quiet):
-        tokens = teacher.tokenise(texts[start : start + _TEXTS_AT_ONCE])
-        parts.append(teacher.encode_text(tokens.to(device)).float().cpu())
-    return torch.cat(parts)

@@ -17,7 +17,7 @@ from cg3d_training.data.shards import ShardFolder
 from cg3d_training.data.storage import Cache
 from cg3d_training.losses import centred_rows
 from cg3d_training.teachers import Teacher
-from cg3d_training.triplets.steps import text_vectors
+from cg3d_training.triplets.caption_vectors import text_vectors
 
 #: The paper's caption, around each class name.
 PROMPT = "A photo of a {}"
