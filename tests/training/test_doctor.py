@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import re
 import shutil
 from collections import namedtuple
 from importlib.machinery import ModuleSpec
@@ -22,7 +23,7 @@ from cg3d_training.cli.main import main
 from cg3d_training.cli.recipes import headline
 from cg3d_training.config import FinetuneConfig, PretrainConfig, list_recipes, load_config
 from cg3d_training.data.recognise import recognise
-from cg3d_training.doctor import Finding, examine
+from cg3d_training.doctor import NEEDED, OPTIONAL, Finding, examine
 from cg3d_training.triplets.config import TripletConfig
 
 
@@ -87,6 +88,30 @@ def test_it_runs_where_torch_does_not(monkeypatch: pytest.MonkeyPatch) -> None:
     assert found["torch"].required
     assert "libcudart" in found["torch"].found
     assert "distributed" not in found
+
+
+def test_its_lines_name_extras_that_there_are() -> None:
+    text = (Path(__file__).parents[2] / "pyproject.toml").read_text(encoding="utf-8")
+    for distribution, _, extra, _ in (*NEEDED, *OPTIONAL):
+        listed = re.search(rf"^{extra} = \[(.*?)\]$", text, re.M | re.S)
+        assert listed, extra
+        if distribution != "numpy":  # a dependency of all of it
+            assert distribution.lower() in listed[1].lower()
+
+
+def test_gpus_are_told_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    gpu = namedtuple("gpu", "name major minor")("Some GPU", 9, 0)
+    for name, value in {
+        "is_available": lambda: True, "device_count": lambda: 2,
+        "get_device_properties": lambda _: gpu, "mem_get_info": lambda _: (20 * 2**30, 24 * 2**30),
+        "is_bf16_supported": lambda including_emulation=True: including_emulation,
+    }.items():  # fmt: skip
+        monkeypatch.setattr(torch.cuda, name, value)
+    found = by_name(examine())
+    assert found["gpu 1"].found == "Some GPU, compute capability 9.0, 24 GiB, 20 GiB free"
+    assert found["precision"].found == "fp32, fp16"
+    without(monkeypatch, "triton")
+    assert by_name(examine())["torch.compile"].fix == "pip install triton"
 
 
 def test_a_full_disk_and_absent_data_are_told(

@@ -25,7 +25,7 @@ _GIB = 2**30
 _LEAST_DISK = 1 * _GIB
 
 #: distribution, module, extra of cg3d-sdk, what for. The first ones are needed by every run.
-_NEEDED = (
+NEEDED = (
     ("numpy", "numpy", "train", "everything"),
     ("safetensors", "safetensors", "train", "checkpoints"),
     ("PyYAML", "yaml", "train", "recipes"),
@@ -34,7 +34,7 @@ _NEEDED = (
     ("timm", "timm", "train", "teachers"),
     ("pillow", "PIL", "train", "pictures"),
 )
-_OPTIONAL = (
+OPTIONAL = (
     ("h5py", "h5py", "hdf5", "ModelNet40 and ScanObjectNN in HDF5"),
     ("trimesh", "trimesh", "files", "mesh files for `prepare`"),
     ("DracoPy", "DracoPy", "draco", "compressed .glb files"),
@@ -43,8 +43,8 @@ _OPTIONAL = (
     ("onnx", "onnx", "export", "cg3d-export"),
     ("onnxruntime", "onnxruntime", "cpu", "`evaluate` and the check of cg3d-export"),
     ("fsspec", "fsspec", "stream", "shards in an object store"),
-    ("ray", "ray", None, "preparing data on a cluster"),
-    ("moderngl", "moderngl", None, "drawing views with OpenGL"),
+    ("ray", "ray", "ray", "`prepare` over a cluster"),
+    ("moderngl", "moderngl", "gl", "drawing views with OpenGL"),
 )
 
 
@@ -100,13 +100,16 @@ def _torch() -> tuple[Any, Finding]:
 
 
 def _packages() -> Iterator[Finding]:
-    for distribution, module, extra, why in (*_NEEDED, *_OPTIONAL):
-        required = (distribution, module, extra, why) in _NEEDED
-        line = f"pip install 'cg3d-sdk[{extra}]'" if extra else f"pip install {distribution}"
+    for distribution, module, extra, why in (*NEEDED, *OPTIONAL):
+        required = (distribution, module, extra, why) in NEEDED
+        line = f"pip install 'cg3d-sdk[{extra}]'"
         if importlib.util.find_spec(module):
             yield Finding(module, f"{_version(distribution)} ({why})", True, required)
         else:
             yield Finding(module, f"not installed ({why})", False, required, line)
+    blender = shutil.which("blender")
+    fix = "" if blender else "put Blender's executable on PATH"
+    yield Finding("blender", f"{blender or 'not on PATH'} (drawing views)", bool(blender), fix=fix)
 
 
 def _version(distribution: str) -> str:
