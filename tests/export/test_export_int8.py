@@ -11,9 +11,11 @@ from cg3d_export import int8
 from cg3d_export.int8 import LEAST_CLOUDS, int8_products
 from cg3d_export.operators import TENSORRT, operator_table, refused
 from cg3d_export.precision import precision_share
+from cg3d_export.tensorrt.build import batch_profiles, build_plan
+from cg3d_export.tensorrt.options import BuildOptions
 from cg3d_export.types import node_types, spoiled_by_half
 from cg3d_runtime.engines.choose import open_engine
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.errors import EngineError, InputError
 
 
 @pytest.fixture(scope="module")
@@ -42,6 +44,18 @@ def test_products_are_int8_and_kept_ones_fp16(quantised: onnx.ModelProto) -> Non
     share = precision_share(quantised)
     assert share.int8 > share.fp16 > 0
     assert share.fp32 < 0.2 * share.int8
+
+
+@pytest.mark.usefixtures("tensorrt")
+def test_tensorrt_builds_it(quantised: onnx.ModelProto) -> None:
+    """The builder takes the quantiser pairs, and a wish for FP32 does not pass for them."""
+    options = BuildOptions(optimization_level=0)
+    data, profiles = quantised.SerializeToString(), batch_profiles(quantised, options, "encoder")
+    built = build_plan(data, profiles, options, "encoder", "int8")
+    assert (built.inputs, built.outputs) == ({"points": "Float"}, {"embedding": "Float"})
+    assert built.plan
+    with pytest.raises(EngineError, match="fp32 was asked for"):
+        build_plan(data, profiles, options, "encoder", "fp32")
 
 
 def test_as_tensorrt_takes_it(quantised: onnx.ModelProto) -> None:

@@ -89,11 +89,11 @@ def test_fp16_reaches_the_encoder_and_spares_the_bank(
     bundle = running_bundle(tmp_path / "b", vectors, encoder=encoder_model)
     exact = engine_job(bundle, SMALL, HERE, fuse=True)
     half = engine_job(bundle, SMALL, HERE, precision="fp16", fuse=True)
-    assert set(exact.parts[0].products) == {"Float"}
+    assert set(exact.parts[0].products) == {"FP32"}
     by_part = {part.part: part.products for part in half.parts}
-    assert by_part["encoder"]["Half"] == by_part["recognizer"]["Half"] > 0
-    assert by_part["bank"] == {"Float": 1}
-    assert by_part["recognizer"]["Float"] == by_part["encoder"]["Float"] + 1
+    assert by_part["encoder"]["FP16"] == by_part["recognizer"]["FP16"] > 0
+    assert by_part["bank"] == {"FP32": 1}
+    assert by_part["recognizer"]["FP32"] == by_part["encoder"]["FP32"] + 1
 
 
 def test_the_job_for_people_and_programs(bundle: Bundle) -> None:

@@ -14,6 +14,9 @@ from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.dependencies import require
 from cg3d_runtime.errors import InputError
 
+#: TensorRT's words for what the rest of this command calls otherwise.
+_TYPES = {"Float": "FP32", "Half": "FP16", "BFloat16": "BF16", "Int8": "INT8"}
+
 
 def announce(step: str) -> None:
     """Say on stderr what is being done; stdout is for the result."""
@@ -104,13 +107,13 @@ def targets_text(made: dict[str, Any]) -> list[str]:
             f"{100 * parity['top1_agreement']:.1f} %"
         )
     for part in made.get("engines", {}).get("parts", ()):
-        types = ", ".join(f"{n} {kind}" for kind, n in part["products"].items())
+        types = ", ".join(f"{n} in {_TYPES.get(t, t)}" for t, n in part["products"].items())
         lines.append(
             f"{part['plan']}: {part['bytes'] / 1e6:.1f} MB in {part['seconds']:.1f} s, asked for "
-            f"{part['precision']}, products {types}"
+            f"{part['precision']}, products: {types}"
         )
         if part["layer_types"]:
-            layers = ", ".join(f"{n} {kind}" for kind, n in part["layer_types"].items())
+            layers = ", ".join(f"{n} in {_TYPES.get(t, t)}" for t, n in part["layer_types"].items())
             lines.append(f"  layers of the engine: {layers}")
         lines += [f"  note: {note}" for note in part["notes"]]
     if triton := made.get("triton"):

@@ -76,7 +76,7 @@ def _verdict(part: PartToBuild, parity: Parity, report: ExportReport) -> str:
         f"over {parity.count} clouds the mean cosine is {parity.mean_cosine:.6f} (at least "
         f"{report.mean_cosine[part.precision]}), the worst {parity.worst_cosine:.6f}, and the best "
         f"label agrees for {100 * parity.top1_agreement:.1f} % (at least "
-        f"{100 * report.top1_agreement:.0f} %). No engine was written. "
+        f"{100 * report.top1_agreement[part.precision]:.0f} %). No engine was written. "
         f"{advice.get(part.precision, advice['fp16'])}"
     )
 
