@@ -60,14 +60,15 @@ def check(engine: TensorRTEngine, batch: int, seed: int = 0) -> None:
 
 
 def test_answers_and_their_graphs(engine: TensorRTEngine, fake: FakeTensorRT) -> None:
-    assert fake.calls == ["deserialize"]
+    # Opening runs the smallest batch once, and records it.
+    assert fake.calls == ["deserialize", "execute", "kernel", "capture"]
     for seed in range(3):
         for batch in (1, 4, 3):
             check(engine, batch, seed)
     # A size is run once, recorded once, and replayed from then on.
     assert fake.calls.count("execute") == 3
     assert fake.calls.count("capture") == 3
-    assert fake.calls.count("kernel") == 9
+    assert fake.calls.count("kernel") == 10
     assert engine.name == "tensorrt 10.3.0 (Fake Orin, fp16)"
 
 
@@ -202,7 +203,7 @@ def test_without_graphs_where_capturing_fails(
 def test_runs_that_fail(engine: TensorRTEngine, fake: FakeTensorRT, driver: ctypes.CDLL) -> None:
     fake.failing.add("execute")
     with pytest.raises(EngineError, match="failed to run: enqueueV3: no kernel"):
-        check(engine, 1)
+        check(engine, 2)
     fake.failing.clear()
     fake.failing.add("set_input_shape")
     with pytest.raises(EngineError, match=r"does not take the shape \(2, 6, 3\).*out of range"):
@@ -210,10 +211,19 @@ def test_runs_that_fail(engine: TensorRTEngine, fake: FakeTensorRT, driver: ctyp
     fake.failing.clear()
     driver.fake_fail(b"cuMemcpyHtoDAsync_v2", 700)
     with pytest.raises(EngineError, match="CUDA_ERROR_ILLEGAL_ADDRESS"):
-        check(engine, 1)
+        check(engine, 2)
     driver.fake_fail(b"", 0)
-    check(engine, 1)
+    check(engine, 2)
     assert driver.fake_context() == 0
+
+
+def test_a_plan_that_does_not_run_is_refused_when_opened(
+    fake: FakeTensorRT, info: PlanInfo, driver: ctypes.CDLL
+) -> None:
+    fake.failing.add("execute")
+    with pytest.raises(EngineError, match="failed to run: enqueueV3: no kernel"):
+        TensorRTEngine(plan(), info)
+    assert driver.fake_live() == 0
 
 
 @pytest.mark.parametrize("closed", [True, False])

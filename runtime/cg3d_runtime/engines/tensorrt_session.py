@@ -83,11 +83,11 @@ class Session:
         self._graphs: dict[int, tuple[Any, int]] = {}
 
     def load(self, plan: bytes, info: PlanInfo) -> None:
-        """Load a plan and allocate all that it needs.
+        """Load a plan, allocate all that it needs, and run it once.
 
         Raises:
-            EngineError: TensorRT refuses the plan, the plan is not one of ours, or there is not
-                enough memory for it.
+            EngineError: TensorRT refuses the plan, the plan is not one of ours, there is not
+                enough memory for it, or it does not run.
         """
         self._runtime = self._trt.Runtime(self._messages.logger)
         # A plan for later versions brings the code of its own runtime.
@@ -103,6 +103,10 @@ class Session:
         self._shared = self._context(self.maximum, rows)
         self.tensors = tuple(self._tensor(name) for name in self._names())
         self._bind(self._shared)
+        for tensor in self.inputs:
+            tensor.pinned[:] = 0
+        # Kernels that do not fit the device show at the first run, which is the slowest as well.
+        self.run(self.minimum)
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
