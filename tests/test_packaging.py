@@ -18,7 +18,7 @@ def extras() -> dict[str, list[str]]:
     for line in metadata.requires("cg3d-sdk") or []:
         requirement, _, marker = line.partition(";")
         name = re.match(r"[A-Za-z0-9_.-]+", requirement.strip())
-        extra = re.search(r"extra == ['\"](\w+)['\"]", marker)
+        extra = re.search(r"extra == ['\"]([\w-]+)['\"]", marker)
         assert name is not None
         found.setdefault(extra[1] if extra else "", []).append(requirement.strip())
     return found
@@ -28,7 +28,7 @@ def brought(extra: str) -> set[str]:
     """Every distribution that an extra brings, through other extras too."""
     names: set[str] = set()
     for requirement in extras()[extra]:
-        inner = re.match(r"cg3d-sdk\[([\w,]+)\]", requirement)
+        inner = re.match(r"cg3d-sdk\[([\w,-]+)\]", requirement)
         if inner:
             names |= set().union(*(brought(e) for e in inner[1].split(",")))
         else:
@@ -44,7 +44,7 @@ def test_the_base_is_light() -> None:
 def test_the_two_builds_of_onnxruntime_never_come_together() -> None:
     with_cpu = {e for e in extras() if e and "onnxruntime" in brought(e)}
     with_gpu = {e for e in extras() if e and "onnxruntime-gpu" in brought(e)}
-    assert with_cpu == {"cpu", "dev"}
+    assert with_cpu == {"cpu", "trt-rtx", "dev"}
     assert with_gpu == {"gpu"}
 
 
