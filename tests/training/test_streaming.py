@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
+import multiprocessing
+import os
 import pickle
+import signal
 import sys
 import tracemalloc
 import weakref
@@ -314,3 +317,22 @@ def test_the_index_command(folder: Path, tmp_path: Path) -> None:
         ShardFolder(old)[0]
     (tmp_path / "empty").mkdir()
     assert "no .tar files" in CliRunner().invoke(main, ["index", str(tmp_path / "empty")]).output
+
+
+def test_reading_goes_on_after_a_sigterm(folder: Path) -> None:
+    """Clusters send it to all processes; the run's own takes what it needs and ends the others."""
+    before = set(multiprocessing.active_children())
+    source = batches(folder, window=12, workers=2)
+    coming = source.epoch(0, 0, lambda _: BOTH)
+    found = [next(coming), next(coming)]  # one of each process: both have begun
+    readers = set(multiprocessing.active_children()) - before
+    assert len(readers) == 2
+    for reader in readers:
+        assert reader.pid
+        os.kill(reader.pid, signal.SIGTERM)
+    found += coming
+    expected = list(batches(folder, window=12).epoch(0, 0, lambda _: BOTH))
+    assert len(found) == len(expected) == 7
+    assert all(equal(one, two) for one, two in zip(found, expected, strict=True))
+    source.close()
+    assert not any(reader.is_alive() for reader in readers)

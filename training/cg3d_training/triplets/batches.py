@@ -12,6 +12,8 @@ import signal
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
+from types import FrameType
+from typing import Any
 
 import numpy as np
 import torch
@@ -151,6 +153,12 @@ class TripletBatches:
             generator=torch.Generator(),  # else it would draw from the run's own
         )
 
+    def close(self) -> None:
+        """End the processes that read ahead; torch has no public name for it."""
+        reading: Any = self._loader._iterator
+        if reading is not None:
+            reading._shutdown_workers()
+
     def epoch(self, epoch: int, start: int, wanted: Callable[[int], Wanted]) -> Iterator[Batch]:
         """The batches of an epoch.
 
@@ -286,9 +294,16 @@ class _Visits(Dataset[_Read]):
 
 
 def _not_to_be_stopped(worker: int) -> None:
-    """A signal to the whole group is the main process's to act on, once its step is done."""
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_IGN)
+    """A signal to the whole group is the main process's to act on, once its step is done.
+
+    A second SIGTERM does end this one, so that nobody has to wait for it in vain.
+    """
+
+    def once(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, signal.SIG_DFL)
+
+    signal.signal(signal.SIGTERM, once)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 def _join(

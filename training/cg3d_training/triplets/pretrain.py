@@ -15,6 +15,7 @@ import dataclasses
 import os
 import time
 from collections.abc import Sequence
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -141,7 +142,7 @@ def pretrain_triplets(
             dataclasses.asdict(config), record,
         )  # fmt: skip
 
-    with run.stop:
+    with run.stop, closing(batches):
         for epoch in range(run.epoch, config.optimiser.epochs):
             entry = {"epoch": epoch} | _train_epoch(run, lesson, started)
             entry |= {"lr": run.lr(), "seconds": run.seconds(started)}
