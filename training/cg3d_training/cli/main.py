@@ -11,6 +11,7 @@ from cg3d_sdk.version import __version__
 _VERBS = {
     "pretrain": ("cg3d_training.cli.pretrain", "pretrain_command"),
     "pretrain-triplets": ("cg3d_training.cli.pretrain_triplets", "pretrain_triplets_command"),
+    "teacher": ("cg3d_training.cli.teacher", "teacher_command"),
     "finetune": ("cg3d_training.cli.finetune", "finetune_command"),
     "text": ("cg3d_training.cli.text", "text_command"),
     "names": ("cg3d_training.cli.names", "names_command"),

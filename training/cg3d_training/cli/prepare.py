@@ -30,6 +30,10 @@ _COUNT = click.IntRange(min=1)
     help="Pixels on a side of a picture.",
 )  # fmt: skip
 @click.option(
+    "--background", type=click.Choice(["white", "pale"]), default="white", show_default=True,
+    help="Behind the meshes: white, or another pale colour for each picture.",
+)  # fmt: skip
+@click.option(
     "--up", type=click.Choice(["y", "z"]), default="y", show_default=True,
     help="Axis that points up in the files, where the list does not say.",
 )  # fmt: skip
@@ -70,6 +74,7 @@ def prepare_command(
     views: int,
     points: int,
     size: int,
+    background: Literal["white", "pale"],
     up: Literal["y", "z"],
     renderer: Literal["cpu", "gl", "blender", "depth"],
     blender: str,
@@ -104,7 +109,7 @@ def prepare_command(
 
     suffixes = (*SUFFIXES, *SEARCHED) if renderer == "depth" else SUFFIXES
     items = list_meshes(source, names, up, suffixes)
-    settings = TripletSettings(points=points, views=views, size=size, renderer=renderer, seed=seed)
+    settings = TripletSettings(points, views, size, seed, renderer, background)
     if renderer != "depth":
         open_renderer(renderer, blender)  # before any work: is it there?
     processes = workers or os.cpu_count() or 1

@@ -11,8 +11,9 @@ import click
 
 if TYPE_CHECKING:
     from cg3d_training.runs.run import AnyConfig
+    from cg3d_training.teaching.config import TeachingConfig
 
-C = TypeVar("C", bound="AnyConfig")
+C = TypeVar("C", bound="AnyConfig | TeachingConfig")
 
 #: `--resume` without a value: the run in --output.
 HERE = ""

@@ -39,6 +39,7 @@ class TripletSettings:
             name and content alone.
         renderer: who draws the pictures of a mesh, see `cg3d_training.render.backends`; or
             "depth": depth maps of points, of meshes and of clouds without faces.
+        background: behind the meshes: white, or another pale colour for each picture.
     """
 
     points: int = 2048
@@ -46,6 +47,7 @@ class TripletSettings:
     size: int = 224
     seed: int = 1
     renderer: RendererName | Literal["depth"] = "cpu"
+    background: Literal["white", "pale"] = "white"
 
 
 def make_triplet(
@@ -104,7 +106,8 @@ def triplet_of(
     """
     streams = _streams(settings, source, key)
     points, colours = sample_coloured(mesh, settings.points, streams.points)
-    wanted = ViewSettings(settings.views, settings.size)
+    white = (255, 255, 255) if settings.background == "white" else None
+    wanted = ViewSettings(settings.views, settings.size, background=white)
     if settings.renderer == "depth":
         dense, _ = sample_coloured(mesh, depth.POINTS, streams.views)
         views = depth.depth_views(dense, wanted, streams.views)

@@ -43,7 +43,7 @@ class CpuRenderer:
         return [
             render(
                 mesh, view.camera, view.lighting, settings.size, settings.antialias,
-                settings.background, normals=normals,
+                view.background, normals=normals,
             )
             for view in views
         ]  # fmt: skip

@@ -68,7 +68,10 @@ class BlenderRenderer:
             if done.returncode:
                 last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
                 raise InputError(f"Blender failed ({done.returncode}): {' '.join(last)[:300]}")
-            return [_read(folder / f"view-{i}.png", settings) for i in range(len(views))]
+            return [
+                _read(folder / f"view-{i}.png", settings.size, view.background)
+                for i, view in enumerate(views)
+            ]
 
     def command(self, folder: Path) -> list[str]:
         """What is run for a job."""
@@ -115,16 +118,16 @@ def _view(view: View, middle: NDArray[np.float64], radius: float) -> dict[str, A
     }
 
 
-def _read(path: Path, settings: ViewSettings) -> NDArray[np.uint8]:
+def _read(path: Path, size: int, background: tuple[int, int, int]) -> NDArray[np.uint8]:
     """A picture that Blender made, before the background."""
     image = require("PIL.Image", "train", "Drawing with Blender")
     try:
         with image.open(path, formats=("PNG",)) as picture:
-            if picture.size != (settings.size, settings.size):
+            if picture.size != (size, size):
                 raise InputError(f"Blender made a picture of {picture.size} pixels")
             pixels = np.asarray(picture.convert("RGBA"), np.float32)
     except OSError as error:
         raise InputError(f"Blender ended without {path.name} ({error})") from error
     alpha = pixels[..., 3:] / 255
-    over = pixels[..., :3] * alpha + np.array(settings.background, np.float32) * (1 - alpha)
+    over = pixels[..., :3] * alpha + np.array(background, np.float32) * (1 - alpha)
     return np.round(over).astype(np.uint8)

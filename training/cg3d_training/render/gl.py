@@ -99,7 +99,7 @@ class GlRenderer:
                 self._place(view, corners, places)
                 canvas.use()
                 context.enable_only(context.DEPTH_TEST)
-                context.clear(*(v / 255 for v in settings.background), 1.0)
+                context.clear(*(v / 255 for v in view.background), 1.0)
                 for texture, start, end in zip(held, starts.tolist(), ends, strict=True):
                     texture.use(0)
                     self._set("holes", texture.components == 4)

@@ -13,6 +13,8 @@ from cg3d_training.render.mesh import ColouredMesh
 from cg3d_training.render.normals import corner_normals
 from cg3d_training.render.rasterise import Hits, rasterise
 
+_PALE = 160  # the darkest that a channel of a pale colour is
+
 
 @dataclass(frozen=True)
 class ViewSettings:
@@ -23,28 +25,29 @@ class ViewSettings:
         size: pixels on a side.
         antialias: samples of each pixel on a side; 1 for none.
         elevation: lowest and highest camera, degrees above the floor.
-        background: (r, g, b) from 0 to 255.
+        background: (r, g, b) from 0 to 255; None: another pale colour for each picture.
     """
 
     views: int = 5
     size: int = 224
     antialias: int = 2
     elevation: tuple[float, float] = (5.0, 45.0)
-    background: tuple[int, int, int] = (255, 255, 255)
+    background: tuple[int, int, int] | None = (255, 255, 255)
 
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """From where, and in which light, a picture is taken."""
+    """From where, in which light, and before which (r, g, b) a picture is taken."""
 
     camera: Camera
     lighting: Lighting
+    background: tuple[int, int, int] = (255, 255, 255)
 
 
 def choose_views(
     mesh: ColouredMesh, settings: ViewSettings, rng: np.random.Generator
 ) -> list[View]:
-    """Random sides of an upright object (y up), each with its own lights.
+    """Random sides of an upright object (y up), each with its own lights and background.
 
     Raises:
         InputError: the mesh has no finite vertices, or all of them are at one place.
@@ -53,7 +56,9 @@ def choose_views(
     views = []
     for _ in range(settings.views):
         camera = random_camera(used, rng, settings.elevation)
-        views.append(View(camera, random_lighting(rng, camera)))
+        lighting = random_lighting(rng, camera)
+        r, g, b = settings.background or rng.integers(_PALE, 256, size=3).tolist()
+        views.append(View(camera, lighting, (r, g, b)))
     return views
 
 
@@ -72,7 +77,7 @@ def render_views(
     return [
         render(
             mesh, view.camera, view.lighting, settings.size, settings.antialias,
-            settings.background, normals=normals,
+            view.background, normals=normals,
         )
         for view in choose_views(mesh, settings, rng)
     ]  # fmt: skip

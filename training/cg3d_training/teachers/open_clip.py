@@ -1,10 +1,11 @@
-"""Teachers from open_clip: any of its models, with weights from a file or by tag."""
+"""Teachers from open_clip: any of its models, or one of one's own, with weights by file or tag."""
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Callable, Sequence
 from contextlib import nullcontext
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from safetensors import SafetensorError
 from torch import Tensor, nn
 
 from cg3d_runtime.errors import InputError, TrainingError
+from cg3d_training.teachers.local import find_local, list_own_models
 from cg3d_training.teachers.prompts import DeepPrompts
 from cg3d_training.teachers.teacher import Teacher
 from cg3d_training.teachers.tokens import TokenTower, find_token_tower
@@ -90,49 +92,89 @@ class ClipTeacher(Teacher):
         return find_token_tower(self.model.visual)
 
 
+@dataclass(frozen=True, eq=False)
+class OpenClipModel:
+    """A model of open_clip and what belongs to it.
+
+    Attributes:
+        network: a CLIP, CustomTextCLIP or CoCa of open_clip, in train mode, not frozen.
+        tokenizer: texts to (B, context) int64.
+        config: what open_clip builds it from.
+        image_mean: what its images are normalised with.
+        image_std: likewise.
+    """
+
+    network: Any  # open_clip carries no types
+    tokenizer: Callable[[list[str]], Tensor]
+    config: dict[str, Any]
+    image_mean: tuple[float, float, float]
+    image_std: tuple[float, float, float]
+
+
 def load_open_clip(name: str, weights: str | Path | None = None) -> ClipTeacher:
-    """A teacher by open_clip's name for it.
+    """A teacher by open_clip's name for it, or by its own files.
 
     Args:
-        name: as in `open_clip.list_models()`, e.g. "ViT-B-32". OpenAI's own weights need the
-            `-quickgelu` models when they come from a file; with the tag "openai" that is seen to.
+        name: as in `open_clip.list_models()`, e.g. "ViT-B-32"; a folder that holds a model with
+            its weights, as `cg3d-train teacher` writes it; or a .json of open_clip's form.
+            OpenAI's own weights need the `-quickgelu` models when they come from a file; with
+            the tag "openai" that is seen to.
         weights: a .safetensors file, a file of torch.save (read without running anything in it),
             a tag of open_clip, e.g. "laion2b_s34b_b79k", which is downloaded once; or None for
-            random weights. Images are normalised as the tag says, and for a file as most tags
-            of the model do.
+            those of the folder, and for a model without one random weights. Images are
+            normalised as the folder or the tag says, and for a file as most tags of the model do.
 
     Raises:
         TrainingError: no such model or weights, weights that do not fit the model, or a tag that
             could not be downloaded.
     """
-    if name not in open_clip.list_models():
+    model = build_open_clip(name, weights)
+    return ClipTeacher(
+        model.network,
+        model.tokenizer,
+        embedding_dim=int(model.config["embed_dim"]),
+        image_mean=model.image_mean,
+        image_std=model.image_std,
+    )
+
+
+def build_open_clip(name: str, weights: str | Path | None = None) -> OpenClipModel:
+    """A model to train on, or to teach; see `load_open_clip`."""
+    local = None if name in open_clip.list_models() else find_local(name)
+    if local is None and name not in open_clip.list_models():
+        names = [*open_clip.list_models(), *list_own_models()]
         raise TrainingError(
-            f"open_clip has no model called {name!r}. {_near(name, open_clip.list_models())}"
+            f"{name!r} is no model of open_clip, no folder of one and no .json. "
+            f"{_near(name, names)}"
             'List them with: python -c "import open_clip; print(open_clip.list_models())"'
         )
-    path, settings = (None, {}) if weights is None else _find(name, weights)
+    known = local.name if local else name
+    path, settings = local.weights if local else None, local.preprocess if local else {}
+    if weights is not None:
+        path, found = _find(known, weights)
+        settings = found | settings
     if path is not None:
         _check(path)
     try:
-        model = open_clip.create_model(
-            name,
+        network = open_clip.create_model(
+            known,
             pretrained=None if path is None else str(path),
             force_quick_gelu=bool(settings.get("quick_gelu")),
             force_preprocess_cfg={k: settings[k] for k in ("mean", "std") if k in settings},
         )
-        tokenizer = open_clip.get_tokenizer(name)
-        dim = int(open_clip.get_model_config(name)["embed_dim"])
+        tokenizer = open_clip.get_tokenizer(known)
+        config = local.config if local else open_clip.get_model_config(known)
     except _REFUSALS as error:
         raise TrainingError(
             f"{name} could not be built{f' with {path}' if path else ''}: {error} Weights must "
             "be of exactly this model; a model with a text tower of Hugging Face needs its "
             "configuration in the local cache or a network."
         ) from error
-    mean, std = model.visual.image_mean, model.visual.image_std
-    return ClipTeacher(
-        model,
+    mean, std = network.visual.image_mean, network.visual.image_std
+    return OpenClipModel(
+        network.train(),
         tokenizer,
-        embedding_dim=dim,
+        config,
         image_mean=(float(mean[0]), float(mean[1]), float(mean[2])),
         image_std=(float(std[0]), float(std[1]), float(std[2])),
     )

@@ -15,9 +15,10 @@ class TeacherConfig:
 
     Attributes:
         kind: a model of open_clip, or SLIP ViT-B/16.
-        model: open_clip's name for it; SLIP is only one, so there it says nothing.
-        weights: a file, or for open_clip also a tag, which is downloaded once; null: random
-            weights, which teach nothing and are there for trials.
+        model: open_clip's name for it, a folder that `cg3d-train teacher` wrote, or a .json of
+            open_clip's form; SLIP is only one, so there it says nothing.
+        weights: a file, or for open_clip also a tag, which is downloaded once; null: those of
+            the folder, and else random weights, which teach nothing and are there for trials.
     """
 
     kind: Literal["open_clip", "slip"] = "open_clip"
