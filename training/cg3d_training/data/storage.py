@@ -160,9 +160,9 @@ class RemoteStorage:
         try:
             with files.open(f"{root}/{name}", "rb") as file:
                 yield from _lines(file, f"{self.where}/{name}")
-        except FileNotFoundError:
+        except (FileNotFoundError, TrainingError):
             raise
-        except OSError as error:
+        except Exception as error:  # drivers raise what their libraries do
             raise TrainingError(f"{self.where}/{name} cannot be read ({error})") from error
 
     def open(self, shard: str, known: ShardSum | None) -> IO[bytes]:
@@ -198,7 +198,9 @@ class RemoteStorage:
                     try:
                         self._download(shard, known, part)
                         break
-                    except OSError as error:
+                    except TrainingError:
+                        raise
+                    except Exception as error:  # drivers raise what their libraries do
                         if pause is None or isinstance(error, FileNotFoundError):
                             raise TrainingError(
                                 f"{self.where}/{shard} cannot be fetched ({error})"
@@ -290,7 +292,13 @@ def _locked(path: Path, wait: bool = True) -> Iterator[bool]:
 
 
 def _lines(file: IO[bytes], where: str) -> Iterator[str]:
-    while line := file.readline(_LONGEST_LINE):
-        if len(line) == _LONGEST_LINE:
+    """By chunks: of fsspec's files not all can read a line of bounded length."""
+    rest = b""
+    while chunk := file.read(_LONGEST_LINE):
+        *whole, rest = (rest + chunk).split(b"\n")
+        if len(rest) > _LONGEST_LINE:
             raise TrainingError(f"{where}: a line of over {_LONGEST_LINE} bytes")
-        yield line.decode("utf-8", "replace")
+        for line in whole:
+            yield line.decode("utf-8", "replace") + "\n"
+    if rest:
+        yield rest.decode("utf-8", "replace")
