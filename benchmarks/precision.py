@@ -6,7 +6,7 @@
 along each axis; and scaled by 0.01 and by 100. Every graph runs in ONNX Runtime on the CPU, BF16
 emulated, and is compared with torch in FP32 on the same clouds: moved and scaled as float32, then
 prepared as on a robot. INT8 is calibrated on 64 objects of the training split. The last columns
-are the best label of 1,615 against the object's name, and torch against itself on the clouds as
+are the best label of 1,619 against the object's name, and torch against itself on the clouds as
 they are, which is what moving and scaling cost by themselves.
 """
 

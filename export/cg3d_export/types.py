@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from dataclasses import dataclass
+from textwrap import fill
 
 import onnx
 from onnx import TensorProto
@@ -28,6 +29,8 @@ SENSITIVE = frozenset(
     {"LayerNormalization", "BatchNormalization", "Softmax", "Exp", "Sqrt", "ReduceL2", "ReduceSum",
      "ReduceMean", "TopK", "Pow", "Clip"}
 )  # fmt: skip
+
+_COLUMNS = 100
 
 _QUANTIZE, _DEQUANTIZE = "QuantizeLinear", "DequantizeLinear"
 
@@ -105,8 +108,15 @@ def table_text(rows: tuple[TypeRow, ...]) -> str:
         lines.setdefault((row.module, row.type), []).append(f"{row.operator}{number}")
     width = max((len(module) for module, _ in lines), default=0)
     kinds = max((len(kind) for _, kind in lines), default=0)
+    indent = " " * (width + kinds + 4)
     return "\n".join(
-        f"{module or '-':<{width}}  {kind:<{kinds}}  {', '.join(operators)}"
+        fill(
+            f"{module or '-':<{width}}  {kind:<{kinds}}  {', '.join(operators)}",
+            max(_COLUMNS, len(indent) + 40),
+            subsequent_indent=indent,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
         for (module, kind), operators in lines.items()
     )
 

@@ -33,6 +33,11 @@ def export_from_bundle(source: Path, given: dict[str, Any], as_json: bool) -> st
         require(package, "build", "Exporting a bundle further")
     bundle = Bundle.open(source)
     _check_points(bundle, given["points"])
+    if given["check"]:
+        from cg3d_export.check import check_bundle, check_record, check_text
+
+        checks = check_bundle(bundle)
+        return json.dumps(check_record(checks), indent=1) if as_json else check_text(checks)
     if given["dry_run"]:
         from cg3d_export.tensorrt.dry_run import job_record, job_text
 

@@ -36,6 +36,7 @@ def main(context: click.Context, /, source: Path, as_json: bool, **given: Any) -
       cg3d-export bundles/small --trt --batch 1:1:8 --workspace 512MiB --fuse
       cg3d-export bundles/small --triton model_repository
       cg3d-export bundles/small --onnx-only -o graphs
+      cg3d-export bundles/small --check
       cg3d-export runs/small/checkpoint.safetensors -o bundles/exact --precision fp32 \\
         --text runs/text/text_encoder.safetensors --clouds ../shared/data/household
       cg3d-export runs/small/checkpoint.safetensors -o bundles/clip \\
@@ -74,6 +75,8 @@ def _check_usage(
         )
     if given["onnx_only"] and (given["trt"] or given["triton"]):
         raise click.UsageError("--onnx-only goes without --trt and --triton.")
+    if given["check"] and (given["trt"] or given["triton"] or given["onnx_only"]):
+        raise click.UsageError("--check goes without --trt, --triton and --onnx-only.")
     if not given["trt"] and (name := _first_given(context, ENGINES_ONLY)):
         raise click.UsageError(f"{name} is about engines: add --trt.")
     if is_bundle:
@@ -81,10 +84,10 @@ def _check_usage(
             raise click.UsageError(
                 f"{name} is for the export of a checkpoint; {source} is a bundle already."
             )
-        if not (given["trt"] or given["triton"] or given["onnx_only"]):
+        if not any(given[target] for target in ("trt", "triton", "onnx_only", "check")):
             raise click.UsageError(
                 f"{source} is a bundle. Say what to make of it: --trt, --triton DIR or "
-                "--onnx-only -o FOLDER."
+                "--onnx-only -o FOLDER; or --check."
             )
         if (given["output"] is None) == given["onnx_only"]:
             raise click.UsageError(
@@ -99,6 +102,8 @@ def _check_usage(
     for option, value in (("-o FOLDER", given["output"]), ("--text", given["text"])):
         if value is None:
             raise click.UsageError(f"the export of a checkpoint needs {option}.")
+    if given["check"]:
+        raise click.UsageError("--check is about a bundle: export the checkpoint first.")
     if given["dry_run"]:
         raise click.UsageError(
             "--dry-run shows the engines of a bundle: export the checkpoint first, without --trt, "

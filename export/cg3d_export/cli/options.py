@@ -70,6 +70,11 @@ _TARGETS = [
         "--onnx-only", is_flag=True,
         help="Write the plain ONNX graphs and the labels into -o FOLDER, for any other engine.",
     ),
+    click.option(
+        "--check", is_flag=True,
+        help="Of a bundle: hold its operators against the TensorRT of each JetPack, and show what "
+        "runs in which type. Needs no TensorRT.",
+    ),
 ]  # fmt: skip
 
 _CHECKPOINT = [
