@@ -182,9 +182,11 @@ def test_settings(tmp_path: Path, schema: Any) -> None:
             Serving(**wrong)
 
 
-def add_plan(bundle: Bundle, part: Any, tensor: str, sizes: tuple[int, int, int]) -> bytes:
+def add_plan(
+    bundle: Bundle, part: Any, tensor: str, sizes: tuple[int, int, int], magic: bytes = b"ftrt"
+) -> bytes:
     """Not a plan, but what has a plan's header and a sidecar."""
-    plan = b"ftrt" + bytes(20) + bytes([10, 13, 3, 9]) + part.encode() * 50
+    plan = magic + bytes(20) + bytes([10, 13, 3, 9]) + part.encode() * 50
     rest = (POINTS, 3) if tensor == "points" else (24,)
     info = PlanInfo(
         part=part, precision="fp16", plan=file_info(plan), onnx_sha256="0" * 64,
@@ -214,6 +216,9 @@ def test_plans_are_served_where_there_are_some(tmp_path: Path, schema: Any) -> N
     assert config(made, "small_bank", schema).max_batch_size == 64
     add_plan(bundle, "bank", "embedding", (4, 8, 16))
     with pytest.raises(BundleError, match=r"does not take a single cloud.*--batch 1:OPT:MAX"):
+        write_triton(bundle, tmp_path / "models", engines=tag)
+    add_plan(bundle, "bank", "embedding", (1, 8, 16), b"vtrt")
+    with pytest.raises(BundleError, match="was built by TensorRT-RTX, which Triton does not have"):
         write_triton(bundle, tmp_path / "models", engines=tag)
 
 

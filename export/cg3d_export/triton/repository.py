@@ -25,7 +25,7 @@ from cg3d_export.triton.config import (
 from cg3d_export.triton.schema import model_config_schema, parse_config
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.bundle.folders import files_in, write_folder
-from cg3d_runtime.engines.plan import Part, plan_parts, read_plan
+from cg3d_runtime.engines.plan import Part, plan_header, plan_parts, read_plan
 from cg3d_runtime.errors import BundleError, InputError
 
 #: Says what the repository was made from; Triton reads folders only and passes it by.
@@ -146,6 +146,11 @@ def _networks(
 def _planned(bundle: Bundle, tag: str, part: Part, step: Step, serving: Serving) -> _Network:
     """A network's plan, served within the batch sizes it was built for."""
     info, plan = read_plan(bundle, tag, part)
+    if plan_header(plan).magic == "vtrt":
+        raise BundleError(
+            f"{bundle.root}: the plan {part} of engines/{tag} was built by TensorRT-RTX, which "
+            "Triton does not have. Build it with TensorRT, or serve the ONNX files."
+        )
     profile = info.profiles.get(step.inputs[0].name)
     if profile is None or profile.minimum[0] != 1:
         raise BundleError(
