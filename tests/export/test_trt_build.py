@@ -5,7 +5,7 @@ from __future__ import annotations
 import _thread
 from collections.abc import Callable
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +15,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from cg3d_export.bank import bank_graph
 from cg3d_export.precision import half_products, half_weights
+from cg3d_export.tensorrt import build as build_module
 from cg3d_export.tensorrt import inspect, progress
 from cg3d_export.tensorrt.build import BuiltPlan, batch_profiles, build_plan
 from cg3d_export.tensorrt.machine import find_machine, load_tensorrt
@@ -22,6 +23,7 @@ from cg3d_export.tensorrt.options import BatchRange, BuildOptions
 from cg3d_export.tensorrt.parse import read_onnx
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.plan import Profile, plan_header
+from cg3d_runtime.engines.tensorrt_messages import messages_of
 from cg3d_runtime.errors import DependencyError, EngineError, InputError
 
 POINTS = Profile((1, 64, 3), (8, 64, 3), (64, 64, 3))
@@ -273,3 +275,25 @@ def test_other_tensorrts(attributes: dict, fault: str, monkeypatch: pytest.Monke
     with pytest.raises(DependencyError, match=fault):
         load_tensorrt()
     assert find_machine().tensorrt is None
+
+
+def stand_in_for_a_device(information: str | None) -> Any:
+    """As much of TensorRT as loads a plan; None makes that fail."""
+    inspector = SimpleNamespace(get_engine_information=lambda kind: information)
+    engine = SimpleNamespace(create_engine_inspector=lambda: inspector)
+    runtime = SimpleNamespace(
+        deserialize_cuda_engine=lambda plan: None if information is None else engine
+    )
+    return SimpleNamespace(
+        Runtime=lambda logger: runtime, LayerInformationFormat=SimpleNamespace(JSON=1)
+    )
+
+
+def test_the_engine_is_loaded_and_read(tensorrt: ModuleType) -> None:
+    messages = messages_of(tensorrt)
+    messages.clear()
+    half = '{"Layers": [{"Name": "x", "Outputs": [{"Format/Datatype": "Half"}]}]}'
+    found = build_module._layers(stand_in_for_a_device(half), b"ftrt", messages, "encoder")
+    assert found.types == {"Half": 1}
+    with pytest.raises(EngineError, match="was built but does not load here"):
+        build_module._layers(stand_in_for_a_device(None), b"ftrt", messages, "encoder")

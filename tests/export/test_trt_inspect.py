@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from cg3d_export.tensorrt.inspect import check_engine, engine_layer_types, product_types
+from cg3d_export.tensorrt.inspect import (
+    EngineLayers,
+    check_engine,
+    engine_layers,
+    product_types,
+)
 from cg3d_runtime.errors import EngineError
 
 
-def layer(*types: str) -> dict[str, object]:
-    return {"Name": "x", "Outputs": [{"Name": "y", "Format/Datatype": kind} for kind in types]}
+def layer(*types: str, name: str = "x", read: str = "Float") -> dict[str, object]:
+    return {
+        "Name": name,
+        "Inputs": [{"Name": "a", "Format/Datatype": read}],
+        "Outputs": [{"Name": "y", "Format/Datatype": kind} for kind in types],
+    }
+
+
+def engine(*layers: dict[str, object]) -> EngineLayers:
+    return engine_layers(json.dumps({"Layers": layers}))
 
 
 @pytest.mark.parametrize(
@@ -33,43 +47,56 @@ def layer(*types: str) -> dict[str, object]:
 )
 def test_words_of_inspectors(said: str, name: str) -> None:
     """As TensorRT 8 to 11 have said it."""
-    information = json.dumps({"Layers": [layer(said, said), layer("Int32")]})
-    assert engine_layer_types(information) == {"Int32": 1, name: 2}
+    assert engine(layer(said, said), layer("Int32")).types == {"Int32": 1, name: 2}
 
 
 @pytest.mark.parametrize(
     "information", ["", "no JSON", "[]", '{"Layers": 3}', '{"Layers": ["a name", "another"]}']
 )
 def test_names_alone_are_no_types(information: str) -> None:
-    assert engine_layer_types(information) == {}
+    found = engine_layers(information)
+    assert found == EngineLayers({})
+    check_engine(found, "fp16", {"Half", "Float"}, "encoder")
+
+
+#: The types of graphs of each precision; the text encoder's weights are FP16, its products FP32.
+GRAPHS = {
+    "fp32": {"Float", "Int64"},
+    "stored": {"Float", "Half", "Int64"},
+    "fp16": {"Float", "Half", "Int64"},
+    "bf16": {"Float", "BFloat16", "Int64"},
+    "int8": {"Float", "Half", "Int8", "Int64"},
+}
 
 
 @pytest.mark.parametrize(
-    ("types", "precision"),
+    ("layers", "precision", "graph"),
     [
-        ({"Float": 60}, "fp16"),
-        ({"Float": 60, "Half": 3}, "bf16"),
-        ({"Float": 60, "Half": 3}, "int8"),
-        ({"Float": 60, "Half": 3}, "fp32"),
+        ([layer("Float")], "fp16", "fp16"),
+        ([layer("Float", "Half")], "bf16", "bf16"),
+        ([layer("Float", "Half")], "int8", "int8"),
+        ([layer("Float", "Half")], "fp32", "fp32"),
+        ([layer("Float", read="Half")], "fp32", "fp32"),
     ],
 )
-def test_an_engine_without_what_was_asked_is_refused(types: dict, precision: str) -> None:
-    with pytest.raises(EngineError, match=f"{precision} was asked for, .* 60 in Float"):
-        check_engine(types, precision, "encoder")
+def test_an_engine_of_other_types_is_refused(layers: list, precision: Any, graph: str) -> None:
+    with pytest.raises(EngineError, match=f"{precision} was asked for, .* 1 in Float"):
+        check_engine(engine(*layers), precision, GRAPHS[graph], "encoder")
 
 
 @pytest.mark.parametrize(
-    ("types", "precision"),
+    ("layers", "precision", "graph"),
     [
-        ({"Float": 60, "Half": 41}, "fp16"),
-        ({"BFloat16": 41}, "bf16"),
-        ({"Half": 5, "Int8": 41}, "int8"),
-        ({"Float": 60, "Int64": 3}, "fp32"),
-        ({}, "fp16"),
+        ([layer("Float", "Half")], "fp16", "fp16"),
+        ([layer("BFloat16")], "bf16", "bf16"),
+        ([layer("Half", read="Int8")], "int8", "int8"),
+        ([layer("Float", "Int64")], "fp32", "fp32"),
+        ([layer("Float", "Half")], "fp32", "stored"),
+        ([layer("Float", name="{ForeignNode[a...b]}")], "fp16", "fp16"),
     ],
 )
-def test_an_engine_with_what_was_asked_passes(types: dict, precision: str) -> None:
-    check_engine(types, precision, "encoder")
+def test_an_engine_of_its_graphs_types_passes(layers: list, precision: Any, graph: str) -> None:
+    check_engine(engine(*layers), precision, GRAPHS[graph], "encoder")
 
 
 def test_types_of_products() -> None:

@@ -11,9 +11,11 @@ from typing import Any
 import onnx
 
 from cg3d_export.tensorrt.inspect import (
+    EngineLayers,
     check_engine,
     check_network,
-    engine_layer_types,
+    engine_layers,
+    graph_types,
     type_name,
 )
 from cg3d_export.tensorrt.machine import find_machine, load_tensorrt
@@ -108,15 +110,17 @@ def build_plan(
     seconds = time.monotonic() - started
     if note := _keep_timing_cache(config, options):
         notes = (*notes, note)
-    layer_types = _layer_types(trt, plan, messages, part) if cuda_device() else {}
-    check_engine(layer_types, precision, part)
+    layers = _layers(trt, plan, messages, part) if cuda_device() else EngineLayers({})
+    check_engine(layers, precision, graph_types(proto).values(), part)
+    if layers.hidden:
+        notes = (*notes, f"{layers.hidden} layers are whole subgraphs: types inside are not shown")
     return BuiltPlan(
         plan,
         plan_header(plan, part).version,
         {t.name: type_name(t.dtype) for t in map(network.get_input, range(network.num_inputs))},
         {t.name: type_name(t.dtype) for t in map(network.get_output, range(network.num_outputs))},
         products,
-        layer_types,
+        layers.types,
         seconds,
         notes,
     )
@@ -197,10 +201,10 @@ def _keep_timing_cache(config: Any, options: BuildOptions) -> str:
     return write_timing_cache(options.timing_cache, cache_key(find_machine()), data)
 
 
-def _layer_types(trt: Any, plan: bytes, messages: Messages, part: str) -> dict[str, int]:
+def _layers(trt: Any, plan: bytes, messages: Messages, part: str) -> EngineLayers:
     """Load the plan as a robot would, and ask the inspector."""
     if plan[:4] == b"vtrt":
-        return {}  # TensorRT-RTX compiles its layers when they first run
+        return EngineLayers({})  # TensorRT-RTX compiles its layers when they first run
     runtime = trt.Runtime(messages.logger)
     runtime.engine_host_code_allowed = True  # a version-compatible plan holds its runtime
     engine = runtime.deserialize_cuda_engine(plan)
@@ -209,4 +213,4 @@ def _layer_types(trt: Any, plan: bytes, messages: Messages, part: str) -> dict[s
             f"{part}: the engine was built but does not load here: {messages.summary()}"
         )
     inspector = engine.create_engine_inspector()
-    return engine_layer_types(inspector.get_engine_information(trt.LayerInformationFormat.JSON))
+    return engine_layers(inspector.get_engine_information(trt.LayerInformationFormat.JSON))

@@ -10,7 +10,8 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import onnx
@@ -124,43 +125,59 @@ def check_network(
     return counted
 
 
-def engine_layer_types(information: str) -> dict[str, int]:
-    """What an engine's inspector says about its layers' results, e.g. {"Half": 41, "Float": 60}.
+@dataclass(frozen=True)
+class EngineLayers:
+    """What an engine's inspector says about its layers.
 
-    Args:
-        information: of `EngineInspector.get_engine_information` as JSON; of 10.x and of 11.x.
-
-    Returns:
-        {} where the inspector knows names alone.
+    Attributes:
+        types: type -> results of layers in it, e.g. {"Half": 41, "Float": 60}; {} where the
+            inspector knows names alone.
+        seen: the types of all results and of all that layers read.
+        hidden: layers that are whole subgraphs, whose types inside are not shown.
     """
+
+    types: dict[str, int]
+    seen: frozenset[str] = frozenset()
+    hidden: int = 0
+
+
+def engine_layers(information: str) -> EngineLayers:
+    """Read what `EngineInspector.get_engine_information` gives as JSON, of 10.x and of 11.x."""
     try:
         layers = json.loads(information)["Layers"]
     except (ValueError, KeyError, TypeError, RecursionError):
-        return {}
-    if not isinstance(layers, list):
-        return {}
-    counted = Counter(
-        _format(output) for layer in layers if isinstance(layer, dict) for output in _list(layer)
-    )
-    return dict(sorted(counted.items()))
+        return EngineLayers({})
+    known = [x for x in layers if isinstance(x, dict)] if isinstance(layers, list) else []
+    made = Counter(_format(tensor) for layer in known for tensor in _list(layer, "Outputs"))
+    read = {_format(tensor) for layer in known for tensor in _list(layer, "Inputs")}
+    hidden = sum("ForeignNode" in str(layer.get("Name")) for layer in known)
+    return EngineLayers(dict(sorted(made.items())), frozenset(made) | read, hidden)
 
 
-def check_engine(layer_types: Mapping[str, int], precision: Precision, part: str) -> None:
-    """Refuse an engine in which no layer has the precision that was asked for.
+def check_engine(
+    layers: EngineLayers, precision: Precision, graph: Collection[str], part: str
+) -> None:
+    """Refuse an engine that works in a type that its graph does not have, or not in the one wanted.
 
-    Fused layers hide types inside, so only their absence everywhere proves a fault. Where the
-    inspector gave no types there is nothing to hold against.
+    Layers that are whole subgraphs hide the types inside; with such a layer, or where the
+    inspector gave no types at all, that a type was not seen proves nothing.
+
+    Args:
+        layers: of the engine.
+        precision: that was asked for.
+        graph: the types of all values of the graph.
+        part: what it is, for the error.
 
     Raises:
         EngineError: with what was found.
     """
     wanted = "Int8" if precision == "int8" else _WANTED[precision]
-    reduced = {"Half", "BFloat16", "Int8"} & set(layer_types)
-    fine = not reduced if precision == "fp32" else wanted in layer_types
-    if layer_types and not fine:
+    strange = ({"Half", "BFloat16", "Int8"} & layers.seen) - set(graph)
+    missing = bool(layers.types) and not layers.hidden and wanted not in layers.seen
+    if strange or missing:
         raise EngineError(
             f"{part}: {precision} was asked for, but the engine's layers are "
-            f"{_shown(layer_types)}. The engine was thrown away; use another version of TensorRT."
+            f"{_shown(layers.types)}. The engine was thrown away; use another version of TensorRT."
         )
 
 
@@ -185,9 +202,9 @@ def _network_products(trt: Any, network: Any) -> Iterator[tuple[str, str]]:
             yield node[1] if node else layer.name, type_name(layer.get_output(0).dtype)
 
 
-def _list(layer: Mapping[str, Any]) -> list[Any]:
-    outputs = layer.get("Outputs")
-    return outputs if isinstance(outputs, list) else []
+def _list(layer: Mapping[str, Any], key: str) -> list[Any]:
+    tensors = layer.get(key)
+    return tensors if isinstance(tensors, list) else []
 
 
 def _format(tensor: Any) -> str:
