@@ -1,4 +1,4 @@
-"""A small vocabulary and a small household set, written in the layouts of the real ones."""
+"""A small vocabulary and a small household set, in the layouts of the real ones; triplets."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+
+# The fixtures of runs on triplets.
+from small_triplets import config, shards, small_model  # noqa: F401
 
 NAMES = {
     "lvis": [

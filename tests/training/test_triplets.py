@@ -11,25 +11,21 @@ from pathlib import Path
 
 import fsspec
 import numpy as np
-import open_clip
 import pytest
 import torch
 from click.testing import CliRunner
-from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file
-from small_clip import DIM, LAYERS, TEXT, VIT, WIDTH
+from small_clip import DIM, LAYERS, WIDTH
+from small_triplets import TINY, log
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.cli.main import main
 from cg3d_training.config import OptimiserConfig, list_recipes, load_config
-from cg3d_training.data.mesh_list import list_meshes
-from cg3d_training.data.samples import decode_view, encode_sample
+from cg3d_training.data.samples import encode_sample
 from cg3d_training.data.shards import ShardFolder, write_index, write_shard
 from cg3d_training.data.storage import Cache
-from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet, fit, picture
-from cg3d_training.data.triplets import TripletSettings
 from cg3d_training.encoders import build_encoder, encoder_spec
 from cg3d_training.losses import (
     class_positives,
@@ -38,13 +34,10 @@ from cg3d_training.losses import (
     encoder_loss,
     prompt_loss,
 )
-from cg3d_training.prepare import prepare
 from cg3d_training.runs.run import Run
-from cg3d_training.shapes import build
-from cg3d_training.shapes.mesh import join
 from cg3d_training.teachers import Teacher, load_prompts, load_teacher
 from cg3d_training.triplets import pretrain as triplets
-from cg3d_training.triplets.batches import Loading, TripletBatches, Wanted
+from cg3d_training.triplets.batches import Loading
 from cg3d_training.triplets.config import (
     PromptConfig,
     TeacherConfig,
@@ -54,54 +47,6 @@ from cg3d_training.triplets.config import (
 )
 from cg3d_training.triplets.pretrain import pretrain_triplets
 from cg3d_training.triplets.run import TripletRun
-
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2, "embedding_dim": DIM,
-}  # fmt: skip
-KINDS = ["airplane", "bottle", "table", "mug"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def small_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A CLIP of a few thousand weights that open_clip knows by the name of "small-clip"."""
-    file = tmp_path_factory.mktemp("models") / "small-clip.json"
-    settings = {"embed_dim": DIM, "vision_cfg": VIT, "text_cfg": TEXT}
-    file.write_text(json.dumps(settings))
-    open_clip.add_model_config(file)
-    return file
-
-
-@pytest.fixture(scope="module")
-def shards(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Twenty-two objects of four kinds, two pictures each, made by `prepare`."""
-    meshes = tmp_path_factory.mktemp("meshes")
-    for i in range(22):
-        mesh = join(build(KINDS[i % 4], i))
-        lines = [f"v {x:.5f} {y:.5f} {z:.5f}" for x, y, z in mesh.vertices]
-        lines += [f"f {a} {b} {c}" for a, b, c in mesh.faces + 1]
-        (meshes / f"{KINDS[i % 4]}_{i}.obj").write_text("\n".join(lines))
-    out = tmp_path_factory.mktemp("triplets") / "shards"
-    report = prepare(meshes, list_meshes(meshes), out, TripletSettings(128, 2, 16))
-    assert report.written == 22
-    return out
-
-
-@pytest.fixture
-def config(shards: Path) -> TripletConfig:
-    """Five batches an epoch."""
-    return TripletConfig(
-        encoder="point_transformer_small",
-        encoder_sizes=TINY,
-        teacher=TeacherConfig("open_clip", "small-clip", None),
-        data=TripletDataConfig(str(shards), captions="templates"),
-        optimiser=OptimiserConfig(epochs=4, batch_size=4, lr=3e-3, ema=0.5),
-        prompts=PromptConfig(tokens=2, lr=0.1),
-    )
-
-
-def log(folder: Path) -> list[dict[str, float]]:
-    return [json.loads(line) for line in (folder / "log.jsonl").read_text().splitlines()]
 
 
 def test_positives_by_class_and_by_the_diagonal_by_hand() -> None:
@@ -368,78 +313,6 @@ def test_without_prompts_or_a_loss(config: TripletConfig, tmp_path: Path) -> Non
     assert "loss_prompts" not in log(tmp_path / "both")[0]
 
 
-def test_pictures_for_the_teacher(shards: Path) -> None:
-    torch.manual_seed(0)
-    teacher = load_teacher("open_clip", "small-clip", None)
-    view = TripletSet(shards, 64).sample(3).views[1]
-    image = picture(view, PictureForm.of(teacher))
-    assert image.shape == (3, 16, 16)
-    pixels = torch.from_numpy(decode_view(view).copy()).permute(2, 0, 1) / 255
-    mean, std = (torch.tensor(v)[:, None, None] for v in (teacher.image_mean, teacher.image_std))
-    torch.testing.assert_close(image, (pixels - mean) / std)
-
-
-@pytest.mark.parametrize("kind", ["fixed", "random"])
-def test_pictures_are_fixed_or_change(config: TripletConfig, shards: Path, kind: str) -> None:
-    """Told by their pixels: what a batch holds against what lies in the shards."""
-    data = dataclasses.replace(config.data, views=kind)  # type: ignore[arg-type]
-    form = PictureForm((16, 16), (0.0,) * 3, (1.0,) * 3)
-    objects = TripletSet(shards, 64)
-    batches = TripletBatches(
-        objects, CaptionTable(objects, "photo"), dataclasses.replace(config, data=data), 64,
-        form, slice(0, 4), Loading(),
-    )  # fmt: skip
-    seen: dict[int, set[int]] = {}
-    for epoch in range(4):
-        for batch in batches.epoch(epoch, 0, lambda _: Wanted(points=False, pictures=True)):
-            assert batch.points is None
-            assert batch.pictures is not None
-            for row, pixels in zip(batch.rows.tolist(), batch.pictures, strict=True):
-                views = [picture(view, form) for view in objects.sample(row).views]
-                (view,) = (i for i, v in enumerate(views) if torch.equal(v, pixels))
-                seen.setdefault(row, set()).add(view)
-    assert len(seen) == 22
-    assert set.union(*seen.values()) == {0, 1}  # both pictures occur somewhere
-    assert all(len(views) == 1 for views in seen.values()) is (kind == "fixed")
-
-
-def test_pictures_of_another_size_are_resized_and_cut() -> None:
-    """Against pillow, whose bilinear filter is the one that torch's antialiasing follows."""
-    rng = np.random.default_rng(0)
-    wide = rng.integers(0, 256, (30, 60, 3), dtype=np.uint8)
-    resized = np.asarray(Image.fromarray(wide).resize((32, 16), Image.Resampling.BILINEAR))
-    expected = resized[:, 8:24].transpose(2, 0, 1) / 255
-    np.testing.assert_allclose(fit(wide, (16, 16)).numpy(), expected, atol=2 / 255)
-
-
-def test_captions(shards: Path, tmp_path: Path) -> None:
-    samples = list(ShardFolder(shards))
-    said = dataclasses.replace(
-        samples[0], record={**samples[0].record, "captions": ["a red one", "a big one"]}
-    )
-    write_shard(tmp_path / "shard-000000.tar", map(encode_sample, [said, *samples[1:]]))
-    write_index(tmp_path)
-    objects = TripletSet(tmp_path, 64)
-    assert set(objects.names) == set(KINDS)
-    photo = CaptionTable(objects, "photo")
-    assert set(photo.texts) == {
-        "A photo of an airplane", "A photo of a bottle", "A photo of a table", "A photo of a mug",
-    }  # fmt: skip
-    rng = np.random.default_rng(0)
-    everything = np.arange(22)
-    texts = [photo.texts[i] for i in photo.draw(everything, rng)]
-    assert all(name in text for name, text in zip(objects.names, texts, strict=True))
-    chosen = CaptionTable(objects, "prepared")
-    texts = [chosen.texts[i] for i in chosen.draw(everything, rng)]
-    assert texts == [s.record["caption"] for s in ShardFolder(tmp_path)]
-    table = CaptionTable(objects, "templates")
-    assert {table.texts[i] for i in table.draw(np.zeros(40, int), rng)} == {
-        "a red one",
-        "a big one",
-    }
-    assert len({int(i) for i in table.draw(np.ones(200, int), rng)}) > 40
-
-
 def test_captions_beyond_the_table_are_computed_batch_by_batch(
     config: TripletConfig, tmp_path: Path
 ) -> None:
@@ -469,7 +342,7 @@ def test_mistakes_are_named(config: TripletConfig, tmp_path: Path, shards: Path)
     refused("chunk is -1", optimiser=OptimiserConfig(batch_size=4, chunk=-1))
     refused("chunk is 1", optimiser=OptimiserConfig(batch_size=4, chunk=1))
     refused(f"embedding_dim to {DIM}", encoder_sizes=TINY | {"embedding_dim": 512})
-    refused("no model called", teacher=TeacherConfig("open_clip", "small-clop", None))
+    refused("is no model of open_clip", teacher=TeacherConfig("open_clip", "small-clop", None))
     refused("teacher.weights", teacher=TeacherConfig("slip", weights=None))
     refused("index.jsonl is missing", data=TripletDataConfig(str(tmp_path)))
     refused("fewer than one batch", optimiser=OptimiserConfig(batch_size=64))

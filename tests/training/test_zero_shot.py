@@ -7,27 +7,22 @@ import json
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from small_clip import DIM, TEXT, VIT
+from small_clip import DIM
+from small_triplets import made_shards
 from torch import Tensor, nn
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.config import DataConfig, OptimiserConfig, PretrainConfig
 from cg3d_training.data.clouds import OrderedClouds
-from cg3d_training.data.mesh_list import list_meshes
 from cg3d_training.data.shards import ShardFolder
-from cg3d_training.data.triplets import TripletSettings
 from cg3d_training.encoders import PointEncoder
-from cg3d_training.prepare import prepare
 from cg3d_training.pretrain import pretrain
 from cg3d_training.runs.zero_shot import zero_shot
-from cg3d_training.shapes import build
-from cg3d_training.shapes.mesh import join
 from cg3d_training.teachers import load_teacher
 from cg3d_training.triplets.config import (
     PromptConfig,
@@ -99,31 +94,16 @@ def test_pretraining_ends_with_the_same_weights(
     assert not any("validation" in entry for entry in lines(tmp_path / "alone"))
 
 
-def shards(folder: Path, first: int, count: int) -> Path:
-    meshes = folder / f"meshes{first}"
-    meshes.mkdir()
-    for i in range(first, first + count):
-        kind = ["airplane", "bottle", "table", "mug"][i % 4]
-        mesh = join(build(kind, i))
-        text = [f"v {x:.5f} {y:.5f} {z:.5f}" for x, y, z in mesh.vertices]
-        text += [f"f {a} {b} {c}" for a, b, c in mesh.faces + 1]
-        (meshes / f"{kind}_{i}.obj").write_text("\n".join(text))
-    out = folder / f"shards{first}"
-    prepare(meshes, list_meshes(meshes), out, TripletSettings(128, 1, 16))
-    return out
-
-
 @pytest.fixture(scope="module")
-def triplets(tmp_path_factory: pytest.TempPathFactory) -> TripletConfig:
-    folder = tmp_path_factory.mktemp("held-out")
-    file = folder / "small-clip-zero.json"
-    file.write_text(json.dumps({"embed_dim": DIM, "vision_cfg": VIT, "text_cfg": TEXT}))
-    open_clip.add_model_config(file)
+def triplets(tmp_path_factory: pytest.TempPathFactory, small_model: Path) -> TripletConfig:
+    train, held = (tmp_path_factory.mktemp(name) for name in ("train", "held-out"))
     return TripletConfig(
         encoder="point_transformer_small",
         encoder_sizes=TINY | {"embedding_dim": DIM},
-        teacher=TeacherConfig("open_clip", "small-clip-zero", None),
-        data=TripletDataConfig(str(shards(folder, 0, 8)), validation=str(shards(folder, 8, 7))),
+        teacher=TeacherConfig("open_clip", "small-clip", None),
+        data=TripletDataConfig(
+            str(made_shards(train, 0, 8, 1)), validation=str(made_shards(held, 8, 7, 1))
+        ),
         optimiser=OptimiserConfig(epochs=2, batch_size=4, lr=3e-3, ema=0.5),
         prompts=PromptConfig(tokens=2, lr=0.1),
     )
