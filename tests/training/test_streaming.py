@@ -26,6 +26,7 @@ from cg3d_runtime.errors import DependencyError, TrainingError
 from cg3d_training.cli.main import main
 from cg3d_training.config import OptimiserConfig
 from cg3d_training.data import storage
+from cg3d_training.data.augment import Augmentation
 from cg3d_training.data.samples import Sample, encode_sample
 from cg3d_training.data.shard_index import OBJECTS, SUMS
 from cg3d_training.data.shards import ShardFolder, write_index, write_shard
@@ -38,7 +39,10 @@ FORM = PictureForm((16, 16), (0.5,) * 3, (0.25,) * 3)
 BOTH = Wanted(points=True, pictures=True)
 
 
-def write_set(folder: Path, count: int, in_shard: int, points: int = 80) -> Path:
+def write_set(
+    folder: Path, count: int, in_shard: int, points: int = 80, order: str = "furthest point"
+) -> Path:
+    """Objects whose records say that their points are in order; they are in none."""
     folder.mkdir(parents=True, exist_ok=True)
     rng = np.random.default_rng(count)
     views = []
@@ -48,7 +52,7 @@ def write_set(folder: Path, count: int, in_shard: int, points: int = 80) -> Path
         views.append(buffer.getvalue())
 
     def sample(i: int) -> bytes:
-        record = {"name": f"thing {i % 5}", "caption": f"thing {i}", "captions": []}
+        record = {"name": f"thing {i % 5}", "caption": f"thing {i}", "captions": [], "order": order}
         cloud = rng.normal(size=(points, 6)).astype(np.float16)
         return encode_sample(Sample(f"{i:08d}", cloud, (views[i % 8], views[i // 8 % 8]), record))
 
@@ -220,6 +224,31 @@ def test_clouds_are_kept_as_far_as_they_fit(folder: Path) -> None:
         assert all(torch.equal(a, b) for a, b in zip(kept, anew, strict=True))
 
 
+def test_points_as_prepared(folder: Path, tmp_path: Path) -> None:
+    """The first 64 of the 80, turned and scaled by nothing; refused where they are in no order."""
+    still = Augmentation(0.0, scale=(1.0, 1.0), shift=0.0)
+    older = write_set(tmp_path, 8, 8, order="")
+
+    def first_epoch(source: Path) -> Iterator[Batch]:
+        config = TripletConfig(
+            data=TripletDataConfig(str(source), orders=0), augmentation=still,
+            optimiser=OptimiserConfig(batch_size=8),
+        )  # fmt: skip
+        objects = TripletSet(source, 64, True)
+        captions = CaptionTable(objects, "photo")
+        made = TripletBatches(objects, captions, config, 64, FORM, slice(0, 8), Loading())
+        return made.epoch(0, 0, lambda _: Wanted(points=True, pictures=False))
+
+    shards = ShardFolder(folder)
+    for batch in first_epoch(folder):
+        assert batch.points is not None
+        for row, points in zip(batch.rows, batch.points, strict=True):
+            expected = shards[int(row)].points[:64, :3].astype(np.float32)
+            np.testing.assert_array_equal(points.numpy(), expected)
+    with pytest.raises(TrainingError, match=r"data.orders is 0.*made before"):
+        next(first_epoch(older))
+
+
 def test_damage_on_the_way_is_noticed(stored: str, tmp_path: Path) -> None:
     files = fsspec.filesystem("memory")
     data = bytearray(files.cat_file("/bucket/run/shard-000003.tar"))
@@ -271,6 +300,11 @@ def test_mistakes_are_named(
         batches(stored, cache=Cache(tmp_path, 50_000))
     with pytest.raises(TrainingError, match="a divisor of"):
         batches(folder, lanes=3)
+    config = TripletConfig(data=TripletDataConfig(str(folder), orders=-1))
+    objects = TripletSet(folder, 64, True)
+    captions = CaptionTable(objects, "photo")
+    with pytest.raises(TrainingError, match="0 is for the order of the shards"):
+        TripletBatches(objects, captions, config, 64, FORM, slice(0, 32), Loading())
     with pytest.raises(TrainingError, match="does not fit a cache"):
         ShardFolder(stored, Cache(tmp_path, 100))[0]
     with pytest.raises(TrainingError, match=r"index.jsonl is missing"):

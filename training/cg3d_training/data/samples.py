@@ -27,6 +27,9 @@ BLOCK = tarfile.BLOCKSIZE
 #: Bytes of the largest file that is believed to be in a shard.
 LARGEST_FILE = 1 << 28
 
+#: What a record says under "order" where every prefix of the points is a furthest point sample.
+FURTHEST_FIRST = "furthest point"
+
 _KEY = re.compile(r"[A-Za-z0-9_-]{1,80}")
 _VIEW = re.compile(r"view(\d{1,3})\.(jpg|png)")
 _MAGIC = {"jpg": b"\xff\xd8\xff", "png": b"\x89PNG\r\n\x1a\n"}
@@ -43,7 +46,8 @@ class Sample:
         views: JPEG or PNG files; `decode_view` makes pixels of them.
         record: has "name" and "caption" (str) and "captions" (list of str: those that were given,
             not made from templates). What `prepare` writes has also source, licence, creator,
-            centroid and radius: position * radius + centroid is where the mesh has the point.
+            order (`FURTHEST_FIRST`), centroid and radius: position * radius + centroid is where
+            the mesh has the point.
     """
 
     key: str

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.dependencies import require
 from cg3d_runtime.errors import InputError
+from cg3d_runtime.points import furthest_point_order
 from cg3d_runtime.points.normalize import unit_sphere
 from cg3d_training.data.captions import choose_caption
 from cg3d_training.data.cloud_files import is_cloud, load_cloud
 from cg3d_training.data.mesh_list import MeshItem
 from cg3d_training.data.meshes import load_mesh, sample_coloured
-from cg3d_training.data.samples import Sample
+from cg3d_training.data.samples import FURTHEST_FIRST, Sample
 from cg3d_training.render import depth
 from cg3d_training.render.backends import RendererName, open_renderer
 from cg3d_training.render.mesh import ColouredMesh
@@ -175,7 +176,9 @@ def _sample(
 ) -> Sample:
     sphere = unit_sphere(points)
     rows = np.concatenate([sphere.xyz, colours / np.float32(255)], axis=1).astype(np.float16)
+    rows = rows[_furthest_first(sphere.xyz)]
     record = {
+        "order": FURTHEST_FIRST,
         **source,
         "name": name,
         "caption": choose_caption(name, captions, words),
@@ -184,6 +187,14 @@ def _sample(
         "radius": sphere.radius,
     }
     return Sample(key, rows, tuple(_jpeg(view) for view in views), record)
+
+
+def _furthest_first(xyz: NDArray[np.float32]) -> NDArray[np.int64]:
+    """All points in furthest point order; at the end those that it never takes, near the origin."""
+    chosen = furthest_point_order(xyz, len(xyz))
+    _, first = np.unique(chosen, return_index=True)  # it repeats points when it has no others
+    order = chosen[np.sort(first)]
+    return np.concatenate([order, np.setdiff1d(np.arange(len(xyz)), order)])
 
 
 def _jpeg(pixels: NDArray[np.uint8]) -> bytes:

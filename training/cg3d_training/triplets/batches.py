@@ -23,14 +23,13 @@ from torch.utils.data import DataLoader, Dataset
 
 from cg3d_runtime.errors import Cg3dError, TrainingError
 from cg3d_training.data.augment import Augmentation, augment
-from cg3d_training.data.clouds import one_order
 from cg3d_training.data.order import EpochOrder, OrderSettings
-from cg3d_training.data.samples import Sample
 from cg3d_training.data.storage import Cache
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet, picture
+from cg3d_training.triplets.clouds import AsPrepared, Clouds, OrderedOnDemand
 from cg3d_training.triplets.config import TripletConfig
 
-_STEPS, _CLOUDS = 2, 3  # keep these draws apart from others of the same seed
+_STEPS = 2  # keeps these draws apart from others of the same seed
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,8 @@ class TripletBatches:
         """
         self._objects, self._captions, self._config = objects, captions, config
         data, size = config.data, config.optimiser.batch_size
+        if data.orders < 0:
+            raise TrainingError(f"data.orders is {data.orders}; 0 is for the order of the shards")
         self._order = OrderSettings(config.seed, size, data.window, data.lanes)
         self.steps = EpochOrder(objects.shard_counts, self._order, 0).steps
         if not self.steps:
@@ -141,7 +142,10 @@ class TripletBatches:
         if data.views == "fixed":
             fixed = np.random.default_rng(config.seed).integers(objects.views)
         self._plan = _Plan(objects, captions, config, fixed, share)
-        clouds = _OrderedOnDemand(objects, points, config.seed, loading)
+        clouds: Clouds = AsPrepared(points)
+        if data.orders:
+            room = loading.keep_mb * 1_000_000 // max(loading.workers, 1)
+            clouds = OrderedOnDemand(points, config.seed, room)
         self._loader = DataLoader(
             _Visits(objects, clouds, config.augmentation, form),
             batch_sampler=self._plan,
@@ -218,7 +222,7 @@ class _Plan:
         """The choices of a step, whatever it wants of them."""
         rng = np.random.default_rng([self._config.seed, _STEPS, self._epoch, step])
         rows = self.rows(step)
-        orders = rng.integers(self._config.data.orders, size=len(rows))
+        orders = rng.integers(max(self._config.data.orders, 1), size=len(rows))
         views = rng.integers(self._objects.views[rows])
         captions = self._captions.draw(rows, rng)
         if self._fixed is not None:
@@ -239,39 +243,13 @@ class _Plan:
             yield [_Visit(*values) for values in zip(*lists, strict=True)]
 
 
-class _OrderedOnDemand:
-    """Clouds in furthest point order, computed when they are asked for and kept while they fit.
-
-    The j-th order of an object is the same whenever and wherever it is computed.
-    """
-
-    def __init__(self, objects: TripletSet, points: int, seed: int, loading: Loading) -> None:
-        self._objects, self._points, self._seed = objects, points, seed
-        share = loading.keep_mb * 1_000_000 // max(loading.workers, 1)
-        self._room = share // (points * 3 * 2)
-        self._kept: dict[tuple[int, int], NDArray[np.float16]] = {}
-
-    def order(self, sample: Callable[[], Sample], row: int, order: int) -> Tensor:
-        """(points, 3) float32."""
-        cloud = self._kept.get((row, order))
-        if cloud is None:
-            rng = np.random.default_rng([self._seed, _CLOUDS, row, order])
-            whole = sample().points[:, :3].astype(np.float32)
-            cloud = one_order(whole, self._points, rng).astype(np.float16)
-            # What is kept is never put out again: visits are even, so the share of visits that
-            # find their cloud is the share of clouds that is kept, whichever these are.
-            if len(self._kept) < self._room:
-                self._kept[row, order] = cloud
-        return torch.from_numpy(cloud.astype(np.float32))
-
-
 class _Visits(Dataset[_Read]):
     """Visits to objects; runs in the processes that read ahead."""
 
     def __init__(
         self,
         objects: TripletSet,
-        clouds: _OrderedOnDemand,
+        clouds: Clouds,
         augmentation: Augmentation,
         form: PictureForm,
     ) -> None:

@@ -32,7 +32,8 @@ class TripletDataConfig:
 
     Attributes:
         shards: a folder that `cg3d-train prepare` made, or its address in an object store.
-        orders: furthest point orders of each object; one is drawn at every visit.
+        orders: furthest point orders of each object; one is drawn at every visit. 0: the first
+            points of the shards, which are in order; that costs nothing.
         window: objects that are shuffled together; see `cg3d_training.data.order`.
         lanes: equal parts of the set that every batch draws from; a multiple of the number of
             processes lets each process read shards of its own.
