@@ -60,8 +60,8 @@ def worst_layers(
     reduced = emulated(reduced)
     common = [name for name in _fp32_results(exact) if name in set(_fp32_results(reduced))]
     points = clouds[:_CLOUDS]
-    here, there = (_values(model, common, points) for model in (reduced, exact))
-    error = {name: _relative_error(here[name], there[name]) for name in common}
+    here, there = (marked_values(model, common, points) for model in (reduced, exact))
+    error = {name: relative_error(here[name], there[name]) for name in common}
     layers = [
         LayerError(
             module=module_of(node.name),
@@ -90,13 +90,14 @@ def _place(layer: LayerError) -> str:
     return f"{layer.module} ({layer.node})" if layer.module else layer.node
 
 
-def _values(
+def marked_values(
     model: onnx.ModelProto, names: list[str], clouds: NDArray[np.float32]
 ) -> dict[str, NDArray[np.float32]]:
+    """FP32 values inside a graph, marked as outputs and run by ONNX Runtime."""
     marked = onnx.ModelProto()
     marked.CopyFrom(model)
     given = {value.name for value in marked.graph.output}
-    for name in names:
+    for name in dict.fromkeys(names):
         if name not in given:
             marked.graph.output.append(
                 onnx.helper.make_tensor_value_info(name, TensorProto.FLOAT, None)
@@ -113,7 +114,8 @@ def _fp32_results(model: onnx.ModelProto) -> list[str]:
     return [name for name in results if types.get(name) == TensorProto.FLOAT]
 
 
-def _relative_error(found: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+def relative_error(found: NDArray[np.float32], exact: NDArray[np.float32]) -> float:
+    """|found - exact| / |exact|, infinite where `found` holds what is no number."""
     if not np.isfinite(found).all():
         return np.inf
     a, b = found.astype(np.float64), exact.astype(np.float64)

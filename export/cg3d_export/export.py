@@ -10,7 +10,7 @@ from pathlib import Path
 
 import onnx
 
-from cg3d_export.against_torch import TORCH, text_parity, torch_runner
+from cg3d_export.against_torch import TORCH, text_parity, torch_runner, worst_modules
 from cg3d_export.bisect import blame, worst_layers
 from cg3d_export.clouds import CheckClouds, check_clouds
 from cg3d_export.graph import OPSET, encoder_graph, text_graph
@@ -124,7 +124,7 @@ def export_bundle(
         preprocess,
         TextBank(text.labels, text.aliases, anchors, trained.logit_scale),
     )
-    _require_report(report, exact, graph, clouds)
+    _require_report(report, encoder, exact, graph, clouds)
     files["report.json"] = report_json(report)
     files["report.html"] = report_html(report).encode()
     parity = report.engines[1].parity
@@ -187,14 +187,21 @@ def _runners(model: bytes, precision: Precision) -> list[Runner]:
 
 
 def _require_report(
-    report: ExportReport, exact: onnx.ModelProto, graph: onnx.ModelProto, clouds: CheckClouds
+    report: ExportReport,
+    encoder: PointEncoder,
+    exact: onnx.ModelProto,
+    graph: onnx.ModelProto,
+    clouds: CheckClouds,
 ) -> None:
     """Let no engine pass that is below its bar, and say which layer spoils it."""
     for row in report.engines:
-        if row.parity is not None:
-            reduced = not holds(row.parity, row.precision) and graph is not exact
-            why = blame(worst_layers(exact, graph, clouds.prepared)) if reduced else ""
-            require_parity(row.parity, row.precision, "encoder", why)
+        if row.parity is None or holds(row.parity, row.precision):
+            continue
+        if graph is exact:
+            layers = worst_modules(encoder, exact, clouds.prepared)
+        else:
+            layers = worst_layers(exact, graph, clouds.prepared)
+        require_parity(row.parity, row.precision, "encoder", blame(layers))
 
 
 def _shared_space(trained: Checkpoint, dim: int, text: TextPart) -> TextSpace:

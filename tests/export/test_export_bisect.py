@@ -9,8 +9,10 @@ import onnx
 import pytest
 from onnx import numpy_helper
 
+from cg3d_export.against_torch import worst_modules
 from cg3d_export.bisect import blame, worst_layers
 from cg3d_export.precision import half_products
+from cg3d_training.encoders import PointEncoder
 
 
 def weight_of(model: onnx.ModelProto, node: str) -> onnx.TensorProto:
@@ -77,3 +79,29 @@ def test_a_sound_graph_has_no_such_layer(
     assert layers[0].growth < 0.01
     assert all(a.growth >= b.growth for a, b in itertools.pairwise(layers))
     assert len(layers) > 50
+
+
+@pytest.mark.parametrize(
+    ("node", "module"),
+    [
+        ("blocks.blocks.1.attn.proj/MatMul", "blocks.blocks.1.attn.proj"),
+        ("reduce_dim/MatMul", "reduce_dim"),
+        # Its module calls functions with the weights of its children, so that it is the least
+        # that torch can show.
+        ("encoder.second_conv.3/Gemm", "encoder"),
+    ],
+)
+def test_an_fp32_graph_against_torch(
+    encoder: PointEncoder,
+    encoder_model: onnx.ModelProto,
+    clouds: np.ndarray,
+    node: str,
+    module: str,
+) -> None:
+    first, second, *_ = worst_modules(encoder, changed(encoder_model, node, -1.0), clouds)
+    assert first.module == module
+    assert first.growth > 2 * second.growth
+    assert not encoder._forward_hooks
+    sound = worst_modules(encoder, encoder_model, clouds)
+    assert sound[0].growth < 1e-4
+    assert {"blocks.blocks.0.mlp.fc1", "norm", "projection"} <= {layer.module for layer in sound}

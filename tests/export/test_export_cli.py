@@ -235,6 +235,23 @@ def test_below_the_bar_leaves_no_bundle(
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
 
 
+@pytest.mark.usefixtures("exported_once")
+def test_an_fp32_graph_below_the_bar_names_the_module(
+    inputs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, encoder_model: onnx.ModelProto
+) -> None:
+    copy = onnx.ModelProto()
+    copy.CopyFrom(encoder_model)
+    (node,) = [n for n in copy.graph.node if n.name == "blocks.blocks.0.mlp.fc2/MatMul"]
+    (tensor,) = [t for t in copy.graph.initializer if t.name in node.input]
+    values = onnx.numpy_helper.to_array(tensor)
+    tensor.CopyFrom(onnx.numpy_helper.from_array(-values, tensor.name))
+    monkeypatch.setattr(export, "encoder_graph", lambda encoder: copy)
+    result = run(inputs, tmp_path / "b", "--precision", "fp32")
+    assert_one_clear_line(result, "the exported encoder (fp32) does not say what torch says")
+    assert "The worst layer is blocks.blocks.0.mlp.fc2 (blocks.blocks.0" in result.stderr
+    assert not (tmp_path / "b").exists()
+
+
 def test_a_folder_that_is_no_bundle_is_left_alone(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
     assert_one_clear_line(run(inputs, tmp_path), "is not a bundle that may be replaced")
