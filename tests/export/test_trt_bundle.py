@@ -9,7 +9,7 @@ from types import ModuleType
 import numpy as np
 import onnx
 import pytest
-from bundles_with_encoders import POINTS, running_bundle
+from bundles_with_encoders import POINTS, plain_encoder, running_bundle
 
 from cg3d_export.bank import bank_graph
 from cg3d_export.tensorrt.bundle import build_engines, engine_job
@@ -116,6 +116,31 @@ def test_the_job_for_people_and_programs(bundle: Bundle) -> None:
         "Nothing was built. Without --dry-run this machine builds it.",
     ):
         assert line in text.splitlines()
+
+
+def test_the_job_says_which_tensorrts_take_the_graphs(tmp_path: Path) -> None:
+    bundle = running_bundle(tmp_path / "b", encoder=ending_in("Bernoulli", ["batch", 24]))
+    job = engine_job(bundle, BuildOptions(), NOWHERE)
+    assert "Bernoulli" in job_record(job)["parts"][0]["refused"]["10.3"][0]
+    lines = job_text(job).splitlines()
+    assert any(line.strip().startswith("TensorRT 10.3 refuses Bernoulli") for line in lines)
+    assert "  operators taken by TensorRT 10.3, 10.13, 10.16, 11.4" in lines  # of the bank
+
+
+def test_a_graph_whose_shapes_contradict_each_other(tmp_path: Path) -> None:
+    bundle = running_bundle(tmp_path / "b", encoder=ending_in("Bernoulli", ["batch", 24, 1]))
+    with pytest.raises(EngineError, match="encoder: its graph contradicts itself"):
+        engine_job(bundle, BuildOptions(), NOWHERE)
+
+
+def ending_in(operator: str, shape: list[str | int]) -> onnx.ModelProto:
+    """The plain encoder with one more operator, and an output that claims this shape."""
+    model = plain_encoder(24)
+    model.graph.node[-1].output[0] = "row"
+    model.graph.node.add(op_type=operator, input=["row"], output=["embedding"], name="last")
+    output = onnx.helper.make_tensor_value_info("embedding", onnx.TensorProto.FLOAT, shape)
+    model.graph.output[0].CopyFrom(output)
+    return model
 
 
 def test_the_job_without_a_machine(bundle: Bundle) -> None:

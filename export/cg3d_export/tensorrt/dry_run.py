@@ -69,6 +69,10 @@ def job_text(job: EngineJob) -> str:
         lines.append(f"  outputs   {', '.join(part.outputs)}")
         products = ", ".join(f"{n} in {kind}" for kind, n in part.products.items())
         lines.append(f"  products  {products or 'none'}")
+        takes = ", ".join(version for version, faults in part.refused.items() if not faults)
+        lines.append(f"  operators taken by TensorRT {takes or '(none of those that we know)'}")
+        for version, faults in part.refused.items():
+            lines += [f"            TensorRT {version} refuses {fault}" for fault in faults]
     lines += ["", "What of the encoder runs in which type:", table_text(job.parts[0].table)]
     lines += ["", _verdict(job)]
     return "\n".join(lines)
@@ -97,5 +101,6 @@ def _part_record(part: PartToBuild, job: EngineJob) -> dict[str, Any]:
         "outputs": part.outputs,
         "nodes": part.nodes,
         "products": part.products,
+        "refused": part.refused,
         "table": [asdict(row) for row in part.table],
     }

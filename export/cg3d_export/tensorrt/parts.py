@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import onnx
 
 from cg3d_export.bank import bank_graph, encoder_graph_of, fused_graph
+from cg3d_export.operators import TENSORRT, operator_table, refused
 from cg3d_export.precision import half_products
 from cg3d_export.tensorrt.build import batch_profiles
 from cg3d_export.tensorrt.inspect import PRODUCTS, is_quantised, product_types
@@ -17,7 +18,7 @@ from cg3d_export.tensorrt.parse import read_onnx
 from cg3d_export.types import TypeRow, node_types, precision_table
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.plan import Part, Precision, Profile
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.errors import EngineError, InputError
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class PartToBuild:
         nodes: in the graph.
         products: type -> how many products work in it, e.g. {"FP16": 23, "FP32": 11}.
         table: what runs in which type, by module.
+        refused: version of TensorRT -> what it has against the graph, by its published table.
     """
 
     part: Part
@@ -43,6 +45,7 @@ class PartToBuild:
     nodes: int
     products: dict[str, int]
     table: tuple[TypeRow, ...]
+    refused: dict[str, tuple[str, ...]]
 
     @property
     def onnx_sha256(self) -> str:
@@ -110,6 +113,14 @@ def _products(graph: onnx.ModelProto) -> dict[str, int]:
 def _part(
     part: Part, precision: Precision, graph: onnx.ModelProto, options: BuildOptions
 ) -> PartToBuild:
+    try:
+        table, products = precision_table(graph), _products(graph)
+    except onnx.shape_inference.InferenceError as error:
+        raise EngineError(
+            f"{part}: its graph contradicts itself ({' '.join(str(error).split())[:300]}). Export "
+            "the bundle again."
+        ) from error
+    operators = operator_table(graph)
     return PartToBuild(
         part,
         precision,
@@ -117,6 +128,7 @@ def _part(
         batch_profiles(graph, options, part),
         tuple(value.name for value in graph.graph.output),
         len(graph.graph.node),
-        _products(graph),
-        precision_table(graph),
+        products,
+        table,
+        {version: refused(operators, version) for version in TENSORRT},
     )
