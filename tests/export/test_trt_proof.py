@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from cg3d_runtime.engines.cuda import CudaDevice
 from cg3d_runtime.engines.plan import PlanInfo, plan_folders, read_plan
 from cg3d_runtime.errors import EngineError
 
+SHIPPED = Path(__file__).resolve().parents[2] / "cg3d_sdk" / "bundles" / "household-small"
 TAG = "sm87-trt10.3.0-fp32"
 
 #: A plan of TensorRT 10.3.0.30, as far as its header goes.
@@ -52,7 +54,8 @@ class StandIn:
         self.ran.append((self.part.part, len(given)))
         outputs = self.engine.run(inputs)
         if self.part.part == self.spoiled:
-            outputs["embedding"] = -outputs["embedding"]
+            name = "scores" if self.spoiled == "bank" else "embedding"
+            outputs[name] = -outputs[name]
         return outputs
 
 
@@ -102,5 +105,35 @@ def test_below_the_bar_nothing_is_written(
     assert f"the engine of the {part} (fp32) does not say what ONNX Runtime says" in message
     assert "over 12 clouds the mean cosine is -1.0" in message
     assert "(at least 0.9999)" in message
+    assert_nothing_was_written(job)
+
+
+def test_a_bank_that_scores_otherwise(job: EngineJob, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(StandIn, "spoiled", "bank")
+    with pytest.raises(EngineError, match="the engine of the bank does not score as numpy does"):
+        build_engines(job)
+    assert_nothing_was_written(job)
+
+
+@pytest.mark.skipif(not SHIPPED.is_dir(), reason="needs the bundle that ships")
+@pytest.mark.parametrize("spoiled", ["", "text_encoder"])
+def test_the_text_encoder_is_held_too(spoiled: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Bundle.open(SHIPPED)
+    options = BuildOptions(BatchRange(1, 8, 16))
+    job = engine_job(bundle, options, Machine(None, None))
+    for name, value in (("job", job), ("ran", []), ("spoiled", spoiled)):
+        monkeypatch.setattr(StandIn, name, value, raising=False)
+    monkeypatch.setattr(proof, "TensorRTEngine", StandIn)
+    (part,) = (part for part in job.parts if part.part == "text_encoder")
+    one = (part, PLAN, SimpleNamespace(part=part.part, onnx_sha256=part.onnx_sha256))
+    if spoiled:
+        with pytest.raises(EngineError, match="over 200 texts the mean cosine is -1"):
+            proof._check_text(bundle, one, 16)
+    else:
+        proof._check_text(bundle, one, 16)
+    assert sum(size for _, size in StandIn.ran) == 200
+
+
+def assert_nothing_was_written(job: EngineJob) -> None:
     assert plan_folders(job.bundle) == ()
     assert not (job.bundle.root / "engines").exists()
