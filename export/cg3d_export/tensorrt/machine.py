@@ -31,7 +31,7 @@ class Machine:
     def tag(self, precision: str) -> str:
         """The name of a folder of engines, e.g. "sm87-trt10.3.0-fp16"."""
         capability = self.device.compute_capability.replace(".", "") if self.device else "??"
-        version = ".".join(self.tensorrt.split(".")[:3]) if self.tensorrt else "??"
+        version = ".".join(re.findall(r"\d+", self.tensorrt)[:3]) if self.tensorrt else "??"
         return f"sm{capability}-trt{version}-{precision}"
 
 
