@@ -19,6 +19,7 @@ import yaml
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.augment import Augmentation
+from cg3d_training.data.partial import PartialViews
 
 T = TypeVar("T")
 
@@ -37,6 +38,9 @@ class DataConfig:
         validation: share of the training objects (by a hash of their name) held out.
         orders: furthest point orders prepared for each object, each of another subset of its
             points; one is drawn at every visit.
+        partial: further samples of each object, each as depth cameras see it; drawn as often as
+            any of the orders.
+        cameras: how those cameras stand and what they get wrong.
     """
 
     household: str = "../shared/data/household"
@@ -44,6 +48,8 @@ class DataConfig:
     open_licences_only: bool = True
     validation: float = 0.0
     orders: int = 8
+    partial: int = 0
+    cameras: PartialViews = field(default_factory=PartialViews)
 
 
 @dataclass(frozen=True)

@@ -154,7 +154,10 @@ def pretrain(
     anchors = centred_rows(vectors, mean).to(device)
     labels = torch.from_numpy(positives(data.train.objects, len(vectors))).to(device)
     quiet = not world.is_first
-    clouds = OrderedClouds(data.train, encoder.points, config.data.orders, config.seed, quiet)
+    clouds = OrderedClouds(
+        data.train, encoder.points, config.data.orders, config.seed, quiet, config.data.partial,
+        config.data.cameras,
+    )  # fmt: skip
     check = _check(data, anchors, config, encoder.points) if len(data.validation) else None
 
     def made(epochs: int) -> Checkpoint:

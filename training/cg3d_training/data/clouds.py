@@ -11,6 +11,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from cg3d_runtime.points import furthest_point_order, unit_sphere
+from cg3d_training.data.partial import PartialViews, partial_view
 
 
 class PointSource(Protocol):
@@ -24,18 +25,36 @@ class PointSource(Protocol):
 
 
 class OrderedClouds:
-    """For each object, `orders` samples of `points` points in furthest point order.
+    """For each object, several samples of `points` points in furthest point order.
 
     Each is drawn from another random subset of the object's points, in another order, so that
     the encoder never sees the very same points twice too often; sampling is done once, before
     training, and not at every visit.
+
+    Args:
+        objects: whose points they are.
+        points: of each sample.
+        orders: samples of the whole object.
+        seed: of all that is drawn here.
+        quiet: show no progress.
+        partial: further samples, each as cameras drawn anew see the object.
+        cameras: how those stand and what they get wrong.
     """
 
     def __init__(
-        self, objects: PointSource, points: int, orders: int, seed: int, quiet: bool = False
+        self,
+        objects: PointSource,
+        points: int,
+        orders: int,
+        seed: int,
+        quiet: bool = False,
+        partial: int = 0,
+        cameras: PartialViews = PartialViews(),  # noqa: B008  frozen
     ) -> None:
         rng = np.random.default_rng(seed)
-        clouds = np.empty((len(objects), orders, points, 3), np.float16)
+        # A stream of their own: the samples of whole objects stay what they are without them.
+        rng_partial = np.random.default_rng([seed, 1])
+        clouds = np.empty((len(objects), orders + partial, points, 3), np.float16)
         bar = tqdm(
             range(len(objects)), "furthest point orders", unit="object", leave=False, disable=quiet
         )
@@ -43,10 +62,13 @@ class OrderedClouds:
             whole = objects.points(i)
             for j in range(orders):
                 clouds[i, j] = one_order(whole, points, rng)
+            for j in range(partial):
+                seen = partial_view(whole, cameras, rng_partial)
+                clouds[i, orders + j] = seen[furthest_point_order(seen, points)]
         self._clouds = clouds
 
     def batch(self, rows: NDArray[np.int64], rng: np.random.Generator) -> Tensor:
-        """(B, points, 3) float32: for each object one of its orders."""
+        """(B, points, 3) float32: for each object one of its samples."""
         which = rng.integers(self._clouds.shape[1], size=len(rows))
         return torch.from_numpy(self._clouds[rows, which].astype(np.float32))
 
