@@ -25,7 +25,7 @@ from cg3d_export.types import (
     table_text,
 )
 from cg3d_runtime.engines.choose import open_engine
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.errors import EngineError, InputError
 
 
 def of_type(model: onnx.ModelProto, *kinds: str) -> set[str]:
@@ -117,6 +117,13 @@ def test_bf16_weights_and_answers(encoder_model: onnx.ModelProto, clouds: np.nda
     cosine = (single["embedding"] * found["embedding"]).sum(axis=1)
     assert cosine.min() > 0.999
     assert (found["embedding"] != single["embedding"]).any()
+
+
+def test_bf16_on_a_cpu_says_what_to_do(encoder_model: onnx.ModelProto) -> None:
+    """Should ONNX Runtime learn BF16 products one day, the emulation has had its day."""
+    model = half_products(encoder_model, "bf16").SerializeToString()
+    with pytest.raises(EngineError, match=r"bf16 needs TensorRT.*--precision fp16"):
+        open_engine(model, "cpu", 1)
 
 
 def test_emulation_rounds_as_bf16_does() -> None:

@@ -80,6 +80,11 @@ class OnnxRuntimeEngine:
                 if device == "cpu"
                 else "engine='cpu' tells whether it is the network or this provider's libraries."
             )
+            if "NOT_IMPLEMENTED" in str(error):  # how it speaks of types that it lacks, as BF16
+                advice = (
+                    "It has no such operator in that type. A bundle in bf16 needs TensorRT; export "
+                    "it again with --precision fp16 for ONNX Runtime."
+                )
             raise EngineError(
                 f"{self.name} could not load the network: {_first_line(error)}. {advice}"
             ) from error
