@@ -47,11 +47,11 @@ class ExportOptions:
         precision: of the encoder's weights and products.
         text, labels, phrasing: where the words come from, see `load_text_part`.
         clouds: what to check the export on, see `check_clouds`; INT8 is calibrated on half of them.
-        keep: modules whose products stay in FP32, or with INT8 in FP16.
         name: of the bundle; the folder's by default.
         licence: of the bundle, as an SPDX expression.
         model_card, attribution: Markdown files to put into the bundle.
         points: that the encoder takes; as many as it was trained with where None.
+        keep: modules whose products stay in FP32, or with INT8 in FP16.
     """
 
     precision: Precision
@@ -88,6 +88,8 @@ def export_bundle(
             many points.
     """
     check_replaceable(output)
+    if options.keep and options.precision == "fp32":
+        raise InputError("--keep leaves modules in FP32, and with --precision fp32 all of them are")
     documents = {"MODEL_CARD.md": options.model_card, "ATTRIBUTION.md": options.attribution}
     files = {name: _read(path) for name, path in documents.items() if path is not None}
 

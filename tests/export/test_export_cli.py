@@ -159,6 +159,20 @@ def test_int8_is_checked_on_other_clouds_than_it_was_calibrated_on(
 
 
 @pytest.mark.usefixtures("exported_once")
+def test_kept_modules(inputs: Path, tmp_path: Path) -> None:
+    keep = ["--keep", "blocks.blocks.0", "--keep", "projection"]
+    assert run(inputs, tmp_path / "b", *keep).exit_code == 0
+    rows = json.loads((tmp_path / "b" / "report.json").read_bytes())["types"]
+    assert {r["module"] for r in rows if r["type"] == "FP16"} >= {"reduce_dim"}
+    assert not [r for r in rows if r["module"] == "projection" and r["type"] == "FP16"]
+
+    result = run(inputs, tmp_path / "c", "--keep", "no.such")
+    assert_one_clear_line(result, "'no.such' is no module with products that could be kept")
+    result = run(inputs, tmp_path / "c", "--keep", "projection", "--precision", "fp32")
+    assert_one_clear_line(result, "with --precision fp32 all of them are")
+
+
+@pytest.mark.usefixtures("exported_once")
 def test_bf16_is_compared_by_emulation(inputs: Path, tmp_path: Path) -> None:
     assert run(inputs, tmp_path / "b", "--precision", "bf16").exit_code == 0
     manifest = Bundle.open(tmp_path / "b").manifest
