@@ -90,7 +90,7 @@ def test_a_slip_file_that_is_not_there(labels: Path) -> None:
 
 
 def test_unknown_model(labels: Path) -> None:
-    with pytest.raises(TrainingError, match="no model called 'ViT-Z-99'"):
+    with pytest.raises(TrainingError, match="'ViT-Z-99' is no model of open_clip"):
         load_text_part("open_clip:ViT-Z-99", labels)
 
 

@@ -115,8 +115,9 @@ def test_the_recognizer_says_what_torch_and_open_clip_say(
     said = recognizer.classify_many(clouds)
     for one, scores in zip(said, wanted, strict=True):
         found = {ranked.label: ranked.score for ranked in one.ranking}
-        np.testing.assert_allclose([found[kind] for kind in KINDS], scores, atol=0.01)
-    assert np.ptp(wanted, axis=0).max() > 0.1  # it makes a difference which cloud it is
+        np.testing.assert_allclose([found[kind] for kind in KINDS], scores, atol=1e-3)
+    # It makes a difference which cloud it is, a much larger one than the tolerance.
+    assert np.ptp(wanted, axis=0).max() > 0.05
 
 
 def test_the_manifest_says_where_it_came_from(bundle: Bundle, tiny_clip: tuple[str, Path]) -> None:

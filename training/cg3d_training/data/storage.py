@@ -7,7 +7,6 @@ cache is full and others have been used since. All processes of a machine share 
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import time
@@ -274,6 +273,8 @@ def _locked(path: Path, wait: bool = True) -> Iterator[bool]:
     Yields:
         Whether it is held: always, where it was waited for.
     """
+    import fcntl  # not on Windows, where folders can be read and nothing needs a lock
+
     while True:
         with path.open("ab") as file:
             try:
