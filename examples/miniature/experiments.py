@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,8 @@ from cg3d_runtime.text.templates import fill
 from cg3d_training.checkpoint import load_checkpoint, read_tensors
 from cg3d_training.config import FinetuneConfig, load_config
 from cg3d_training.data.clouds import one_order
+from cg3d_training.data.labelled import load_labelled
+from cg3d_training.data.shares import stratified
 from cg3d_training.data.triplet_set import PictureForm, TripletSet, picture
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.losses import unit_rows
@@ -47,12 +49,11 @@ STARTS = ("scratch", "cg3d")
 
 @dataclass(frozen=True)
 class Length:
-    """Epochs of everything; `scarce` is how many times more 10 % of the data gets."""
+    """Epochs of the teacher and of CG3D; steps of fine-tuning, as many for every share."""
 
     teacher: int = 80
     cg3d: int = 20
-    finetune: int = 10
-    scarce: int = 6
+    finetune: int = 300
 
 
 def unseen_classes(names: list[str], seed: int) -> list[str]:
@@ -144,24 +145,24 @@ def zero_shot(
 
 
 def finetune_job(out: Path, seed: int, start: str, share: float, length: Length) -> None:
-    """A classifier of all classes, from CG3D's weights or from scratch.
-
-    A tenth of the data makes a tenth of the steps in an epoch, too few to learn anything with; it
-    gets `length.scarce` times as many epochs.
-    """
+    """A classifier of all classes, from CG3D's weights or from scratch."""
     began = _clocks()
     folder = out / f"seed-{seed}" / f"finetune-{start}-{share:.0%}"
-    epochs = length.finetune * (length.scarce if share < 1 else 1)
-    recipe = load_config(FinetuneConfig, str(HERE / "finetune.yaml"), [
-        f"seeds=[{seed}]", f"data.folder={out / 'labelled'}", f"data.share={share}",
-        f"optimiser.epochs={epochs}",
-        *([f"start={out / f'seed-{seed}' / 'both-prompts' / CHECKPOINT}"] * (start == "cg3d")),
-    ])  # fmt: skip
+    own = [f"seeds=[{seed}]", f"data.folder={out / 'labelled'}", f"data.share={share}"]
+    if start == "cg3d":
+        own.append(f"start={out / f'seed-{seed}' / 'both-prompts' / CHECKPOINT}")
+    recipe = load_config(FinetuneConfig, str(HERE / "finetune.yaml"), own)
+    # A tenth of the data makes a tenth of the steps in an epoch, so it gets more epochs.
+    labels = load_labelled("npz", out / "labelled", "train").labels
+    rows = stratified(labels, share, np.random.default_rng(0))
+    steps = max(1, len(rows) // recipe.optimiser.batch_size)
+    optimiser = replace(recipe.optimiser, epochs=-(-length.finetune // steps))
+    recipe = replace(recipe, optimiser=optimiser)
     result = finetune(recipe, folder, _begun(folder / f"seed-{seed}"))
     only = result.seeds[0]
     write_json(folder / "done.json", {
-        **_since(began), "objects": only.objects, "accuracy": only.plain.overall,
-        "mean_class": only.plain.mean_class,
+        **_since(began), "steps": optimiser.epochs * steps, "objects": only.objects,
+        "accuracy": only.plain.overall, "mean_class": only.plain.mean_class,
     })  # fmt: skip
 
 

@@ -75,10 +75,10 @@ def main(output: Path, objects: str, families: Path, seeds: str, workers: int, q
     scale, length = Scale(), Length()
     if quick:
         scale = Scale(kinds=3, teacher=12, train=16, test=3, points=320, views=1, teacher_views=1)
-        length = Length(teacher=1, cg3d=1, finetune=1, scarce=4)
+        length = Length(teacher=1, cg3d=1, finetune=2)
     elif objects != "generated":
         # A tenth as many objects: as many steps take more epochs.
-        length = Length(teacher=160, cg3d=180, finetune=80, scarce=1)
+        length = Length(teacher=160, cg3d=180)
 
     about = make_objects(output / "objects", objects, families, scale)
     names = class_names(output / "objects/test")
