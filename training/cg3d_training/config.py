@@ -35,7 +35,10 @@ class DataConfig:
         household: folder of the household set.
         clip_text: folder of CLIP's text vectors.
         open_licences_only: leave out objects whose licence does not allow shipping the weights.
-        validation: share of the training objects (by a hash of their name) held out.
+        names: what names the objects: the rule of `cg3d-train names`, or the table written by
+            hand (`cg3d-train names --curated`), which also leaves clutter and the useless out.
+        validation: share of the training objects (by a hash of their name; with curated names, of
+            their family) held out.
         orders: furthest point orders prepared for each object, each of another subset of its
             points; one is drawn at every visit.
         partial: further samples of each object, each as depth cameras see it; drawn as often as
@@ -46,6 +49,7 @@ class DataConfig:
     household: str = "../shared/data/household"
     clip_text: str = "../shared/data/clip-text"
     open_licences_only: bool = True
+    names: Literal["rule", "curated"] = "rule"
     validation: float = 0.0
     orders: int = 8
     partial: int = 0

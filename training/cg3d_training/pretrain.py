@@ -30,6 +30,7 @@ from cg3d_training.config import PretrainConfig, check_optimiser
 from cg3d_training.data.augment import augment
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.clouds import OrderedClouds
+from cg3d_training.data.curated import read_curated
 from cg3d_training.data.household import (
     HouseholdSet,
     held_out,
@@ -78,19 +79,21 @@ def training_data(config: PretrainConfig) -> TrainingData:
         TrainingError: files are missing or damaged, or nothing is left to train on.
     """
     vocabulary = load_vocabulary(Path(config.data.clip_text))
-    objects = load_household(Path(config.data.household), NameMatcher(vocabulary))
+    curated = read_curated(vocabulary) if config.data.names == "curated" else None
+    objects = load_household(Path(config.data.household), NameMatcher(vocabulary), curated)
     usable = objects.where(
         lambda o: (
             o.split == "train"
             and bool(o.rows)
+            and o.use in ("keep", "low")
             and (is_open(o.licence) or not config.data.open_licences_only)
         )
     )
     share = config.data.validation
     data = TrainingData(
         vocabulary,
-        usable.where(lambda o: not held_out(o.name, share)),
-        usable.where(lambda o: held_out(o.name, share)),
+        usable.where(lambda o: not held_out(o.kin, share)),
+        usable.where(lambda o: held_out(o.kin, share)),
     )
     if len(data.train) < config.optimiser.batch_size:
         raise TrainingError(

@@ -16,12 +16,14 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 @click.option("--household", type=_FOLDER, help="Folder of the household set.")
 @click.option("--clip-text", type=_FOLDER, help="Folder of CLIP text vectors (the vocabulary).")
 @click.option("--tabletop", type=_FOLDER, help="Folder of the tabletop scans.")
+@click.option("--curated", is_flag=True, help="Household names by the table written by hand.")
 @click.option("--json", "as_json", is_flag=True, help="All results, by class too, as JSON.")
 def evaluate_command(
     bundle: Path | None,
     household: Path | None,
     clip_text: Path | None,
     tabletop: Path | None,
+    curated: bool,
     as_json: bool,
 ) -> None:
     """Measure a BUNDLE (default: the shipped one) through the Recognizer, as a robot runs it.
@@ -33,6 +35,7 @@ def evaluate_command(
     """
     from cg3d_sdk.recognizer import Recognizer
     from cg3d_training.data.clip_text import load_vocabulary
+    from cg3d_training.data.curated import read_curated
     from cg3d_training.evaluate import evaluate_household, evaluate_tabletop
 
     if (household is None) != (clip_text is None):
@@ -44,7 +47,9 @@ def evaluate_command(
     recognizer = Recognizer(bundle)
     results = []
     if household and clip_text:
-        results += evaluate_household(recognizer, household, load_vocabulary(clip_text))
+        vocabulary = load_vocabulary(clip_text)
+        table = read_curated(vocabulary) if curated else None
+        results += evaluate_household(recognizer, household, vocabulary, table)
     if tabletop:
         results.append(evaluate_tabletop(recognizer, tabletop))
     if as_json:

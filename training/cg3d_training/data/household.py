@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.clip_text import NO_VOCABULARY
+from cg3d_training.data.curated import CuratedNames, Use
 from cg3d_training.data.labelled import LabelledClouds, Split
 from cg3d_training.data.names import NameMatcher
 
@@ -38,7 +39,11 @@ class HouseholdObject:
         split: "train" or "test".
         modelnet40, scanobjectnn: its class in those word lists, or None.
         name_row: the vocabulary row of its name, or None where the name is not understood.
-        rows: every vocabulary row that names it: its name and its benchmark classes.
+        rows: every vocabulary row that names it: its name and its benchmark classes; by the
+            hand-written table those of its family, best first.
+        family: its family in the table, or None where the rule named it.
+        use: what it is good for, see `cg3d_training.data.curated`.
+        caption: what to call it where no label fits, or "".
     """
 
     row: int
@@ -52,6 +57,14 @@ class HouseholdObject:
     scanobjectnn: str | None
     name_row: int | None
     rows: tuple[int, ...]
+    family: str | None = None
+    use: Use = "keep"
+    caption: str = ""
+
+    @property
+    def kin(self) -> str:
+        """What it shares with objects that are too like it to be split from it."""
+        return self.family or self.name
 
 
 @dataclass(frozen=True)
@@ -86,13 +99,23 @@ def is_open(licence: str) -> bool:
 
 
 def held_out(name: str, share: float) -> bool:
-    """Whether an object's name falls into the validation share; a hash, so that it never moves."""
+    """Whether a name, of an object or a family, falls into the validation share.
+
+    By a hash, so that it never moves.
+    """
     digest = hashlib.sha256(f"validation:{name.lower()}".encode()).digest()
     return int.from_bytes(digest[:4], "little") < share * 2**32
 
 
-def load_household(folder: Path, matcher: NameMatcher) -> HouseholdSet:
+def load_household(
+    folder: Path, matcher: NameMatcher, curated: CuratedNames | None = None
+) -> HouseholdSet:
     """Read the set and match its names to the vocabulary.
+
+    Args:
+        folder: `points.npz` and `objects.jsonl`.
+        matcher: the rule.
+        curated: the hand-written table; objects that have no row in it are left to the rule.
 
     Raises:
         TrainingError: a file is missing, or objects and points do not fit each other.
@@ -114,22 +137,29 @@ def load_household(folder: Path, matcher: NameMatcher) -> HouseholdSet:
     objects = []
     for row, line in enumerate(lines):
         try:
-            objects.append(_object(row, json.loads(line), matcher))
+            objects.append(_object(row, json.loads(line), matcher, curated))
         except (ValueError, KeyError, TypeError) as error:
             raise TrainingError(f"{objects_file}, line {row + 1}: {error!r}") from error
     return HouseholdSet(tuple(objects), xyz)
 
 
-def _object(row: int, raw: dict[str, Any], matcher: NameMatcher) -> HouseholdObject:
+def _object(
+    row: int, raw: dict[str, Any], matcher: NameMatcher, curated: CuratedNames | None
+) -> HouseholdObject:
+    family = curated.find(raw["set"], raw["name"], raw["id"]) if curated else None
     match = matcher.match(raw["name"])
     name_row = match.row if match else None
     classes = [c for c in (raw.get("mn40"), raw.get("sonn15")) if c]
-    rows = [name_row, *(matcher.benchmark_row(c) for c in classes)]
+    found = [name_row, *(matcher.benchmark_row(c) for c in classes)]
+    rows = tuple(dict.fromkeys(r for r in found if r is not None))
+    if family:
+        name_row, rows = (family.rows[0] if family.rows else None), family.rows
     return HouseholdObject(
         row=row, source=raw["set"], id=raw["id"], name=raw["name"], licence=raw["license"],
         creator=_creator(raw["creator"]), split=raw["split"], modelnet40=raw.get("mn40"),
-        scanobjectnn=raw.get("sonn15"), name_row=name_row,
-        rows=tuple(dict.fromkeys(r for r in rows if r is not None)),
+        scanobjectnn=raw.get("sonn15"), name_row=name_row, rows=rows,
+        family=family.name if family else None, use=family.use if family else "keep",
+        caption=family.caption if family else "",
     )  # fmt: skip
 
 
