@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import mmap
 import tokenize
 from typing import Any
 
@@ -17,6 +18,9 @@ _HEADERS = {
     (2, 0): np.lib.format.read_array_header_2_0,
 }
 
+#: A header of version 1 ends here; longer ones numpy refuses as well.
+_MOST_HEADER = 1 << 17
+
 
 def encode_array(array: NDArray[Any]) -> bytes:
     """The bytes of a .npy file, in C order."""
@@ -25,20 +29,28 @@ def encode_array(array: NDArray[Any]) -> bytes:
     return buffer.getvalue()
 
 
-def decode_array(data: bytes, where: str) -> NDArray[Any]:
+def npy_header(array: NDArray[Any]) -> bytes:
+    """What stands before the numbers of a .npy file, for writing them piece by piece in C order."""
+    buffer = io.BytesIO()
+    shape = np.lib.format.header_data_from_array_1_0(np.empty((0, *array.shape[1:]), array.dtype))
+    np.lib.format.write_array_header_1_0(buffer, {**shape, "shape": array.shape})
+    return buffer.getvalue()
+
+
+def decode_array(data: bytes | mmap.mmap, where: str) -> NDArray[Any]:
     """Read a .npy file whose header may claim anything.
 
     The array is a read-only view of `data`: nothing is allocated on the header's word.
 
     Args:
-        data: the file's bytes.
+        data: the file's bytes, read or mapped.
         where: the file, for errors.
 
     Raises:
         BundleError: no .npy file, a pickled or non-numeric one, or one whose header does not
             match its size.
     """
-    buffer = io.BytesIO(data)
+    buffer = io.BytesIO(data[:_MOST_HEADER])  # not a copy of all that is mapped
     try:
         version = np.lib.format.read_magic(buffer)
         if version not in _HEADERS:
