@@ -117,14 +117,14 @@ def main(output: Path, objects: str, families: Path, seeds: str, workers: int, q
     about |= {
         "classes": len(names), "seeds": numbers, "workers": workers,
         "teacher": json.loads((output / "teacher/done.json").read_text("utf-8")),
-        "seconds": round(time.monotonic() - began), "environment": environment(),
+        "seconds_of_last_call": round(time.monotonic() - began), "environment": environment(),
     }  # fmt: skip
     write_contact_sheet(ShardFolder(output / "objects/test"), output / "objects.jpg", 40)
     results = collect(output, numbers, about)
     write_json(output / "results.json", results)
     (output / "results.md").write_text(as_markdown(results), encoding="utf-8")
     click.echo(as_markdown(results))
-    click.echo(f"{results['seconds']} s; {output / 'results.json'}")
+    click.echo(f"{results['seconds_of_last_call']} s; {output / 'results.json'}")
 
 
 def make_objects(folder: Path, objects: str, families: Path, scale: Scale) -> dict[str, Any]:
