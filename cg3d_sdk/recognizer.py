@@ -72,13 +72,26 @@ class Recognizer:
         self._engine_options = (engine, threads)
         self._text = self.bundle.text()
         self._space = TextSpace(self._text.mean)
-        self.bank = self._vocabulary if labels is None else self._vocabulary.select(labels)
+        self.set_labels(labels)
         self._opened = open_part(self.bundle, "encoder", engine, threads)
 
     @property
     def labels(self) -> tuple[str, ...]:
         """The names to choose from."""
         return self.bank.labels
+
+    def set_labels(self, labels: Iterable[str] | None) -> None:
+        """Choose among other names from now on; nothing is rebuilt.
+
+        Calls that run in other threads meanwhile answer with the old names or with the new ones.
+
+        Args:
+            labels: names in any spelling the bundle knows (see `vocabulary`); None for all of them.
+
+        Raises:
+            VocabularyError: a label is not in the bundle's vocabulary; the old names stay.
+        """
+        self.bank = self._vocabulary if labels is None else self._vocabulary.select(labels)
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -116,11 +129,12 @@ class Recognizer:
         Raises:
             InputError: one of the clouds is not usable; the message says which and why.
         """
+        bank = self.bank  # one for the whole call, whatever set_labels does meanwhile
         prepared = self._prepare(clouds, up)
         embeddings = self._embed(prepared)
-        scores = self.bank.score(embeddings) if prepared else np.empty((0, 0), np.float32)
+        scores = bank.score(embeddings) if prepared else np.empty((0, 0), np.float32)
         return [
-            _classification(self.labels, row, embedding, cloud.dropped)
+            _classification(bank.labels, row, embedding, cloud.dropped)
             for row, embedding, cloud in zip(scores, embeddings, prepared, strict=True)
         ]
 

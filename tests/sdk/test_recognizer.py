@@ -227,3 +227,24 @@ def test_shipped_bundle_fits_and_is_documented() -> None:
     names = {p.name for p in files}
     assert {"MODEL_CARD.md", "ATTRIBUTION.md", "manifest.json", "encoder.onnx"} <= names
     assert Recognizer().bundle.manifest.licence != "NOASSERTION"
+
+
+def test_labels_change_while_others_classify(cloud: np.ndarray) -> None:
+    recognizer = Recognizer(engine="cpu", threads=1)
+    sets = (("chair", "bed"), ("mug", "bowl", "bottle"), recognizer.vocabulary)
+    alone = {}
+    for labels in sets:
+        recognizer.set_labels(None if labels is sets[2] else labels)
+        answer = recognizer.classify(cloud)
+        alone[frozenset(r.label for r in answer.ranking)] = answer.ranking
+    with pytest.raises(VocabularyError, match="zzz"):
+        recognizer.set_labels(["chair", "zzz"])
+    assert recognizer.labels == sets[2]
+    with ThreadPoolExecutor(2) as pool:
+        answers = [pool.submit(recognizer.classify, cloud) for _ in range(12)]
+        while not all(future.done() for future in answers):
+            for labels in sets:
+                recognizer.set_labels(labels)
+    for future in answers:
+        ranking = future.result().ranking
+        assert ranking == alone[frozenset(r.label for r in ranking)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from numpy.typing import ArrayLike
@@ -114,6 +115,14 @@ class VectorIndex(Protocol):
 
         Raises:
             InputError: an id is not there, or stands twice.
+        """
+
+    def save(self, folder: str | Path) -> None:
+        """Write the index to a folder: a kill at any moment leaves the old one or the new one.
+
+        Raises:
+            InputError: the folder holds something else, the disk refused, or the index keeps
+                itself.
         """
 
     def search(
