@@ -20,7 +20,9 @@ from cg3d_training.data.curated import CuratedNames, read_curated, table_key
 from cg3d_training.data.curated_report import curated_report
 from cg3d_training.data.household import HouseholdObject, load_household
 from cg3d_training.data.names import NameMatcher
-from cg3d_training.evaluate import accuracy, curated_vocabulary
+from cg3d_training.evaluation.accuracy import accuracy
+from cg3d_training.evaluation.run import ask
+from cg3d_training.evaluation.tasks import curated_vocabulary, shown_clouds
 from cg3d_training.pretrain import training_data
 
 FAMILIES = """family,use,labels,caption
@@ -136,7 +138,9 @@ def test_a_kind_of_is_true_but_not_the_first_label(small: Vocabulary, household:
     bank = TextBank(small.labels, small.aliases, vectors, 10.0)
     # Each object looks like the last of its labels; boxes and most ladders have none.
     embeddings = vectors[[o.rows[-1] if o.rows else 0 for o in objects.objects]]
-    first, any_true = curated_vocabulary(objects, bank, small, embeddings)
+    task = shown_clouds(objects, curated_vocabulary(objects, small), views=1)
+    embeddings = embeddings[list(task.objects)]
+    first, any_true = (ask(q, task.objects, embeddings, bank) for q in task.questions)
     assert first.objects == any_true.objects == 7  # 3 balls, 3 tables, the ladder that has a row
     assert first.top1 == pytest.approx(4 / 7)  # the tables look like "table", not "coffee table"
     assert any_true.top1 == 1.0

@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from cg3d_sdk import Recognizer
 from cg3d_training.cli.main import main
 from cg3d_training.data.clip_text import load_vocabulary
-from cg3d_training.evaluate import Accuracy, accuracy, evaluate_household, evaluate_tabletop
+from cg3d_training.evaluation.accuracy import Accuracy, accuracy
+from cg3d_training.evaluation.run import evaluate
+from cg3d_training.evaluation.subjects import BundleSubject
 
 
 @settings(max_examples=60, deadline=None)
@@ -36,6 +38,25 @@ def test_hits_counted_by_sorting(objects: int, labels: int, seed: int, ties: boo
     for c, name in enumerate(names):
         own = [order[0] == t for t, order in zip(truth, ranked, strict=True) if t == c]
         assert found.per_class.get(name, (0, 0)) == (sum(own), len(own))
+        said = [names[o[0]] for t, o in zip(truth, ranked, strict=True) if t == c]
+        assert found.answers.get(name, {}) == {s: said.count(s) for s in said}
+
+
+def test_more_views_of_an_object_are_no_more_objects() -> None:
+    rng = np.random.default_rng(3)
+    scores = rng.normal(size=(50, 4)).astype(np.float32)
+    truth = rng.integers(4, size=50)
+    names = list("abcd")
+    once = accuracy("task", scores, truth.tolist(), names)
+    # Every object five times with the same answers: surer of nothing.
+    shown = np.repeat(np.arange(50), 5)
+    often = accuracy(
+        "task", scores[shown], truth[shown].tolist(), names, None, (7 * shown).tolist()
+    )
+    assert (often.objects, often.clouds) == (50, 250)
+    assert often.top1_interval == pytest.approx(once.top1_interval)
+    apart = accuracy("task", scores[shown], truth[shown].tolist(), names)
+    assert np.ptp(apart.top1_interval) < 0.6 * np.ptp(often.top1_interval)
 
 
 def test_the_interval_covers_a_coin() -> None:
@@ -52,10 +73,11 @@ def test_the_interval_covers_a_coin() -> None:
 @pytest.fixture(scope="module")
 def results(shared: Path) -> dict[str, Accuracy]:
     data = shared / "data"
-    recognizer = Recognizer(engine="cpu")
-    found = evaluate_household(recognizer, data / "household", load_vocabulary(data / "clip-text"))
-    found.append(evaluate_tabletop(recognizer, data / "scans" / "tabletop"))
-    return {r.task: r for r in found}
+    report = evaluate(
+        BundleSubject(Recognizer(engine="cpu")), data / "household",
+        load_vocabulary(data / "clip-text"), data / "scans" / "tabletop", ("whole", "tabletop"),
+    )  # fmt: skip
+    return {r.task: r for r in report.results}
 
 
 def test_the_shipped_bundle_names_unseen_objects(results: dict[str, Accuracy]) -> None:
@@ -88,5 +110,5 @@ def test_the_command_wants_something_to_measure(shared: Path) -> None:
     half = CliRunner().invoke(main, ["evaluate", "--household", str(shared)])
     assert "go together" in half.output
     tabletop = ["evaluate", "--tabletop", str(shared / "data" / "scans" / "tabletop"), "--json"]
-    (found,) = json.loads(CliRunner().invoke(main, tabletop).stdout)
-    assert found["objects"] == 76
+    (report,) = json.loads(CliRunner().invoke(main, tabletop).stdout)
+    assert [r["objects"] for r in report["results"]] == [76]

@@ -105,7 +105,7 @@ def test_hand_written_rules_all_take_effect(shared: Path) -> None:
 
 
 def test_every_benchmark_class_has_a_label_of_its_own(shared: Path) -> None:
-    from cg3d_training.evaluate import MODELNET40, SCANOBJECTNN
+    from cg3d_training.evaluation.tasks import MODELNET40, SCANOBJECTNN
 
     matcher = NameMatcher(load_vocabulary(shared / "data" / "clip-text"))
     for classes in (MODELNET40, SCANOBJECTNN):

@@ -44,6 +44,10 @@ class DataConfig:
         partial: further samples of each object, each as depth cameras see it; drawn as often as
             any of the orders.
         cameras: how those cameras stand and what they get wrong.
+        hide: names to keep out of training, or a published split of them ("split-1" to
+            "split-3"): their objects, and they themselves as negatives.
+        hide_near: labels with this cosine to a hidden one, of centred text vectors, are hidden
+            with it.
     """
 
     household: str = "../shared/data/household"
@@ -54,6 +58,8 @@ class DataConfig:
     orders: int = 8
     partial: int = 0
     cameras: PartialViews = field(default_factory=PartialViews)
+    hide: tuple[str, ...] = ()
+    hide_near: float = 0.5
 
 
 @dataclass(frozen=True)

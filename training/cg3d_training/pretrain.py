@@ -12,7 +12,7 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +31,7 @@ from cg3d_training.data.augment import augment
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.clouds import OrderedClouds
 from cg3d_training.data.curated import read_curated
+from cg3d_training.data.hidden import HiddenNames, hidden_names
 from cg3d_training.data.household import (
     HouseholdSet,
     held_out,
@@ -65,11 +66,13 @@ class TrainingData:
         vocabulary: names and CLIP's vectors for them.
         train: the objects to learn from, each with at least one name.
         validation: objects held out; may be empty.
+        hidden: names that neither of them bears.
     """
 
     vocabulary: Vocabulary
     train: HouseholdSet
     validation: HouseholdSet
+    hidden: HiddenNames = field(default_factory=HiddenNames)
 
 
 def training_data(config: PretrainConfig) -> TrainingData:
@@ -79,6 +82,7 @@ def training_data(config: PretrainConfig) -> TrainingData:
         TrainingError: files are missing or damaged, or nothing is left to train on.
     """
     vocabulary = load_vocabulary(Path(config.data.clip_text))
+    hidden = hidden_names(vocabulary, config.data.hide, config.data.hide_near)
     curated = read_curated(vocabulary) if config.data.names == "curated" else None
     objects = load_household(Path(config.data.household), NameMatcher(vocabulary), curated)
     usable = objects.where(
@@ -86,6 +90,7 @@ def training_data(config: PretrainConfig) -> TrainingData:
             o.split == "train"
             and bool(o.rows)
             and o.use in ("keep", "low")
+            and not hidden.covers(o.rows)
             and (is_open(o.licence) or not config.data.open_licences_only)
         )
     )
@@ -94,6 +99,7 @@ def training_data(config: PretrainConfig) -> TrainingData:
         vocabulary,
         usable.where(lambda o: not held_out(o.kin, share)),
         usable.where(lambda o: held_out(o.kin, share)),
+        hidden,
     )
     if len(data.train) < config.optimiser.batch_size:
         raise TrainingError(
@@ -156,6 +162,8 @@ def pretrain(
     mean = text_mean(vectors)
     anchors = centred_rows(vectors, mean).to(device)
     labels = torch.from_numpy(positives(data.train.objects, len(vectors))).to(device)
+    taught = [row for row in range(len(vectors)) if row not in data.hidden.rows]
+    labels, texts = labels[:, taught], anchors[taught]
     quiet = not world.is_first
     clouds = OrderedClouds(
         data.train, encoder.points, config.data.orders, config.seed, quiet, config.data.partial,
@@ -174,7 +182,7 @@ def pretrain(
 
     with run.stop:
         for epoch in range(run.epoch, config.optimiser.epochs):
-            loss = _train_epoch(run, clouds, labels, anchors, share, started)
+            loss = _train_epoch(run, clouds, labels, texts, share, started)
             entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
             if config.loss.learn_temperature:
                 entry["temperature"] = temperature.value()
@@ -238,9 +246,16 @@ def _check(
 
 def _record(config: PretrainConfig, data: TrainingData, seconds: float) -> dict[str, Any]:
     objects = data.train.objects
-    return run_facts(seconds, config.optimiser.epochs, config.seed) | {
-        "objects": len(objects),
-        "labels": len({o.name_row for o in objects}),
-        "sources": dict(Counter(o.source for o in objects).most_common()),
-        "licences": dict(Counter(o.licence for o in objects).most_common()),
-    }
+    hidden = (
+        {"hidden": {"by": config.data.names} | data.hidden.record()} if data.hidden.names else {}
+    )
+    return (
+        run_facts(seconds, config.optimiser.epochs, config.seed)
+        | {
+            "objects": len(objects),
+            "labels": len({o.name_row for o in objects}),
+            "sources": dict(Counter(o.source for o in objects).most_common()),
+            "licences": dict(Counter(o.licence for o in objects).most_common()),
+        }
+        | hidden
+    )

@@ -1,65 +1,91 @@
-"""`cg3d-train evaluate`: how well a bundle names objects."""
+"""`cg3d-train evaluate`: how well bundles and checkpoints name objects."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
 from pathlib import Path
 
 import click
 
 _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+#: As `cg3d_training.evaluation.tasks.PARTS`, which is not imported for a help text.
+_PARTS = ("whole", "rotations", "views", "tabletop", "corruptions", "points", "hidden")
 
 
 @click.command("evaluate")
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
+@click.argument("subjects", nargs=-1, type=click.Path(path_type=Path))
 @click.option("--household", type=_FOLDER, help="Folder of the household set.")
 @click.option("--clip-text", type=_FOLDER, help="Folder of CLIP text vectors (the vocabulary).")
 @click.option("--tabletop", type=_FOLDER, help="Folder of the tabletop scans.")
-@click.option("--curated", is_flag=True, help="Household names by the table written by hand.")
+@click.option(
+    "--part",
+    "parts",
+    multiple=True,
+    type=click.Choice(_PARTS),
+    help="Ask this alone; may be given several times. Default: all that there are data for.",
+)
+@click.option("--curated", is_flag=True, help="Also ask by the table of names written by hand.")
 @click.option("--json", "as_json", is_flag=True, help="All results, by class too, as JSON.")
+@click.option(
+    "--plots",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Write pictures there; needs the extra [plots].",
+)
+@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
 def evaluate_command(
-    bundle: Path | None,
+    subjects: tuple[Path, ...],
     household: Path | None,
     clip_text: Path | None,
     tabletop: Path | None,
+    parts: tuple[str, ...],
     curated: bool,
     as_json: bool,
+    plots: Path | None,
+    threads: int | None,
 ) -> None:
-    """Measure a BUNDLE (default: the shipped one) through the Recognizer, as a robot runs it.
+    """Measure SUBJECTS, side by side: bundles, as a robot runs them, and checkpoints of runs.
+
+    Without any it is the shipped bundle. A run that had names hidden (data.hide) is also asked
+    for those.
 
     \b
-    Example:
+    Examples:
       cg3d-train evaluate --household ../shared/data/household \\
         --clip-text ../shared/data/clip-text --tabletop ../shared/data/scans/tabletop
+      cg3d-train evaluate runs/tiny-bundle runs/small/checkpoint.safetensors --part whole \\
+        --household ../shared/data/household --clip-text ../shared/data/clip-text
     """
-    from cg3d_sdk.recognizer import Recognizer
+    from cg3d_training.cli.options import use_threads
     from cg3d_training.data.clip_text import load_vocabulary
     from cg3d_training.data.curated import read_curated
-    from cg3d_training.evaluate import evaluate_household, evaluate_tabletop
+    from cg3d_training.evaluation.plots import check_plots, write_plots
+    from cg3d_training.evaluation.run import evaluate
+    from cg3d_training.evaluation.subjects import open_subjects
+    from cg3d_training.evaluation.table import markdown, plain
+    from cg3d_training.evaluation.tasks import PARTS
 
-    if (household is None) != (clip_text is None):
-        raise click.UsageError("--household and --clip-text go together")
+    if (curated or household is not None) and clip_text is None:
+        raise click.UsageError("--household (and --curated) and --clip-text go together")
     if household is None and tabletop is None:
         raise click.UsageError(
             "nothing to measure: give --household and --clip-text, or --tabletop"
         )
-    recognizer = Recognizer(bundle)
-    results = []
-    if household and clip_text:
-        vocabulary = load_vocabulary(clip_text)
-        table = read_curated(vocabulary) if curated else None
-        results += evaluate_household(recognizer, household, vocabulary, table)
-    if tabletop:
-        results.append(evaluate_tabletop(recognizer, tabletop))
+    if plots:
+        check_plots()
+    use_threads(threads)
+    vocabulary = load_vocabulary(clip_text) if clip_text else None
+    table = read_curated(vocabulary) if curated and vocabulary else None
+    asked = tuple(p for p in PARTS if p in parts) or PARTS
+    reports = [
+        evaluate(subject, household, vocabulary, tabletop, asked, table)
+        for subject in open_subjects(subjects, vocabulary, threads)
+    ]
+    written = write_plots(reports, plots) if plots else []
     if as_json:
-        click.echo(json.dumps([dataclasses.asdict(r) for r in results], indent=1))
+        click.echo(json.dumps(plain(reports), indent=1))
         return
-    click.echo("| task | objects | labels | top-1 (95 % interval) | top-3 | top-5 |")
-    click.echo("|---|---|---|---|---|---|")
-    for r in results:
-        low, high = r.top1_interval
-        click.echo(
-            f"| {r.task} | {r.objects} | {r.labels} | {r.top1:.1%} ({low:.1%} to {high:.1%}) "
-            f"| {r.top3:.1%} | {r.top5:.1%} |"
-        )
+    click.echo(markdown(reports))
+    click.echo("\n" + "; ".join(f"{r.name}: {r.seconds:.0f} s" for r in reports))
+    for file in written:
+        click.echo(f"wrote {file}")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from cg3d_training.evaluate import accuracy
+from cg3d_training.evaluation.accuracy import accuracy
 
 #: Mistakes that the table by class names.
 _MISTAKES = 3
