@@ -234,8 +234,8 @@ def _unseen(objects: HouseholdSet, vocabulary: Vocabulary, names: Sequence[str])
     """Objects that bear one of the hidden names, those of the test split first."""
     rows = {vocabulary.index(name): name for name in names}
     truth: dict[int, str] = {}
-    order = sorted(range(len(objects)), key=lambda i: objects.objects[i].split != "test")
-    for i in order:
+    useful = [i for i, o in enumerate(objects.objects) if o.use in ("keep", "low")]
+    for i in sorted(useful, key=lambda i: objects.objects[i].split != "test"):
         own = [rows[row] for row in objects.objects[i].rows if row in rows]
         if len(own) == 1 and list(truth.values()).count(own[0]) < _OF_A_NAME:
             truth[i] = own[0]
