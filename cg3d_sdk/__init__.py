@@ -12,6 +12,7 @@ from cg3d_runtime.errors import (
 )
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_sdk.results import Classification, Ranked
+from cg3d_sdk.scene import Region, Scene, SceneAnswer
 from cg3d_sdk.shape_index import ShapeIndex
 from cg3d_sdk.version import __version__
 
@@ -24,6 +25,9 @@ __all__ = [
     "InputError",
     "Ranked",
     "Recognizer",
+    "Region",
+    "Scene",
+    "SceneAnswer",
     "ShapeIndex",
     "VocabularyError",
     "__version__",

@@ -15,11 +15,14 @@ from cg3d_runtime.engines.choose import EngineChoice, Refusal, open_part
 from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.points import Prepared, Up, prepare
 from cg3d_runtime.points.normalize import check_up
+from cg3d_runtime.scene.objects import ObjectSegmentation
+from cg3d_runtime.scene.segmentation import Segmentation, candidates
 from cg3d_runtime.text.bank import TextBank
 from cg3d_runtime.text.encoder import TextEncoder
 from cg3d_runtime.text.space import TextSpace
 from cg3d_runtime.text.tokenizer import Tokenizer
 from cg3d_sdk.results import Classification, Ranked
+from cg3d_sdk.scene import Scene, SceneAnswer, ScenePoints
 
 #: The bundle that ships with the package.
 DEFAULT_BUNDLE = "household-small"
@@ -172,6 +175,54 @@ class Recognizer:
         return self._space.apply(
             self._text_encoder.embed([texts] if isinstance(texts, str) else list(texts))
         )
+
+    def scene(
+        self,
+        points: ArrayLike,
+        up: Up | None = None,
+        segmentation: Segmentation | None = None,
+    ) -> Scene:
+        """Cut a scene into candidates and embed them once, to be asked with words.
+
+        Args:
+            points: (N, 3) or wider, metres. Rows with NaN or infinity are left out.
+            up: the axis that points up, if it differs from the Recognizer's.
+            segmentation: how to cut; None for `ObjectSegmentation()`. `KMeansSegmentation()` is
+                the paper's.
+
+        Raises:
+            InputError: the points are no usable cloud.
+        """
+        cloud = ScenePoints.of(points, self.up if up is None else check_up(up))
+        cut = ObjectSegmentation() if segmentation is None else segmentation
+        parts = candidates(cut(cloud.local), cloud.local)
+        embeddings = self._embed(self._prepare([cloud.local[rows] for rows in parts.rows], "z"))
+        return Scene(cloud, parts, embeddings, self.bank, self._vocabulary, self._asked_vector)
+
+    def query(
+        self, points: ArrayLike, text: str, top: int = 3, up: Up | None = None
+    ) -> SceneAnswer:
+        """Where something is in a scene; for several questions keep the `scene`.
+
+        Args:
+            points: (N, 3) or wider, metres.
+            text: a name ("chair"), a phrasing of one, or a question ("where can I sit down?").
+            top: how many answers to give at most.
+            up: the axis that points up, if it differs from the Recognizer's.
+
+        Raises:
+            InputError: the points are no usable cloud.
+            VocabularyError: the text holds no name that the bundle knows.
+        """
+        return self.scene(points, up).query(text, top)
+
+    def _asked_vector(self, text: str) -> NDArray[np.float32]:
+        """(d,) of a name of the vocabulary, or of any text if the bundle reads any."""
+        if text in self._vocabulary:
+            vector: NDArray[np.float32] = self._vocabulary.vectors[self._vocabulary.index(text)]
+            return vector
+        row: NDArray[np.float32] = self.embed_text(text)[0]
+        return row
 
     def _prepare(self, clouds: Sequence[ArrayLike], up: Up | None) -> list[Prepared]:
         spec = self.bundle.manifest.preprocess

@@ -1,0 +1,233 @@
+"""A scene, cut into regions and asked with words: what `Recognizer.scene` gives back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from cg3d_runtime.errors import InputError
+from cg3d_runtime.points import Up, as_points
+from cg3d_runtime.scene.boxes import Box, axis_aligned_box, oriented_box
+from cg3d_runtime.scene.question import objects_asked
+from cg3d_runtime.scene.scoring import FOUND, apart, belief
+from cg3d_runtime.scene.segmentation import Candidates
+from cg3d_runtime.text.bank import TextBank
+from cg3d_sdk.results import Ranked
+
+#: Names in the ranking of a region.
+_NAMES = 5
+
+
+@dataclass(frozen=True, eq=False)
+class Region:
+    """A part of a scene that may be one thing.
+
+    Attributes:
+        indices: (k,) int64, ascending rows of the caller's array.
+        score: 0 to 1. Of an answer: how well it fits the question, beside everything else that it
+            may be. Of `Scene.regions`: of its best name.
+        ranking: what it looks like, the best five of the Recognizer's labels.
+        centroid: (3,) float64 mean of its points, metres, in the caller's frame.
+        way: how it was cut out, e.g. "usual" (it stands free) or "standing" (on a top).
+    """
+
+    indices: NDArray[np.int64]
+    score: float
+    ranking: tuple[Ranked, ...]
+    centroid: NDArray[np.float64]
+    way: str
+    _points: NDArray[np.floating]
+
+    @property
+    def label(self) -> str:
+        """The best name."""
+        return self.ranking[0].label
+
+    @cached_property
+    def box(self) -> Box:
+        """The box along the axes of the scene's frame (z up), metres."""
+        return axis_aligned_box(self._points)
+
+    @cached_property
+    def oriented_box(self) -> Box:
+        """The upright box turned about the vertical to the smallest plan, metres."""
+        return oriented_box(self._points)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON, without the indices."""
+        box, turned = self.box, self.oriented_box
+        return {
+            "score": self.score,
+            "points": len(self.indices),
+            "ranking": [{"label": r.label, "score": r.score} for r in self.ranking],
+            "centroid": self.centroid.tolist(),
+            "box": {"centre": box.centre.tolist(), "size": box.size.tolist()},
+            "oriented_box": {
+                "centre": turned.centre.tolist(),
+                "size": turned.size.tolist(),
+                "yaw": turned.yaw,
+            },
+            "way": self.way,
+        }
+
+
+@dataclass(frozen=True)
+class SceneAnswer:
+    """What a scene answers to a question.
+
+    Attributes:
+        question: as it was asked.
+        asked: the names that it was reduced to.
+        regions: the best answers, the best first; they hardly share points. They are there even
+            if nothing was found.
+        found: whether the best reaches `threshold`. If not, the thing is probably not here.
+        threshold: the score from which an answer counts.
+    """
+
+    question: str
+    asked: tuple[str, ...]
+    regions: tuple[Region, ...]
+    found: bool
+    threshold: float
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            "question": self.question,
+            "asked": list(self.asked),
+            "found": self.found,
+            "threshold": self.threshold,
+            "regions": [region.to_dict() for region in self.regions],
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class ScenePoints:
+    """The usable points of a scene.
+
+    Attributes:
+        local: (n, 3) float32 about `origin`, metres, z up.
+        origin: (3,) float64.
+        rows: (n,) int64, ascending rows of the caller's array.
+        dropped: rows left out because they held NaN or infinity.
+    """
+
+    local: NDArray[np.float32]
+    origin: NDArray[np.float64]
+    rows: NDArray[np.int64]
+    dropped: int
+
+    @classmethod
+    def of(cls, points: ArrayLike, up: Up) -> ScenePoints:
+        """Check points and turn them z up: y up becomes x, -z, y.
+
+        Raises:
+            InputError: they are no usable cloud.
+        """
+        checked = as_points(points)
+        rows = np.arange(len(checked.xyz))
+        if checked.dropped:
+            finite = np.isfinite(np.asarray(points)[:, :3].astype(np.float64)).all(axis=1)
+            rows = np.flatnonzero(finite)
+        xyz = checked.xyz
+        if up == "y":
+            xyz = np.stack([xyz[:, 0], -xyz[:, 2], xyz[:, 1]], axis=1)
+        # Map coordinates have more digits than float32.
+        origin = np.array([column.mean(dtype=np.float64) for column in xyz.T])
+        local = (xyz - origin.astype(xyz.dtype)).astype(np.float32)
+        return cls(local, origin.astype(xyz.dtype).astype(np.float64), rows, checked.dropped)
+
+
+class Scene:
+    """A scene that was cut into candidates and embedded once; questions cost next to nothing.
+
+    Made by `Recognizer.scene`. Boxes and centroids are in metres, z up; a scene that was given
+    y up is turned (x, -z, y).
+
+    Attributes:
+        embeddings: (c, d) float32 unit rows, one for each candidate.
+    """
+
+    def __init__(
+        self,
+        cloud: ScenePoints,
+        parts: Candidates,
+        embeddings: NDArray[np.float32],
+        bank: TextBank,
+        vocabulary: TextBank,
+        vector: Callable[[str], NDArray[np.float32]],
+    ) -> None:
+        self.embeddings = embeddings
+        self._cloud = cloud
+        self._parts = parts
+        self._bank = bank
+        self._vocabulary = vocabulary
+        self._vector = vector
+
+    @property
+    def dropped(self) -> int:
+        """Rows left out because they held NaN or infinity."""
+        return self._cloud.dropped
+
+    @cached_property
+    def regions(self) -> tuple[Region, ...]:
+        """The things of the scene: of the candidates that lie over one another the one that is
+        recognised best. No two share much; the surest comes first."""
+        best = self._scores.max(axis=1) if len(self.embeddings) else np.empty(0, np.float32)
+        order = np.argsort(-best * self._parts.trust, kind="stable")
+        chosen = apart(order.tolist(), self._parts.rows, len(self._cloud.rows), None)
+        return tuple(self._region(i, float(best[i])) for i in chosen)
+
+    def query(self, text: str, top: int = 3, threshold: float = FOUND) -> SceneAnswer:
+        """Where something is.
+
+        Args:
+            text: a name ("chair"), a phrasing of one, or a question ("where can I sit down?").
+            top: how many answers to give at most.
+            threshold: the score from which the thing counts as found; see docs/scenes.md.
+
+        Raises:
+            VocabularyError: the text holds no name that the bundle knows.
+            InputError: `top` is below 1, or the threshold no share.
+        """
+        if top < 1:
+            raise InputError(f"top must be at least 1, not {top}")
+        if not 0 <= threshold <= 1:
+            raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
+        asked = objects_asked(text, self._vocabulary)
+        scores = np.zeros(len(self.embeddings), np.float32)
+        for name in asked:
+            own = belief(self.embeddings, self._vector(name), self._vocabulary)
+            scores = np.maximum(scores, own * self._parts.trust)
+        order = np.argsort(-scores, kind="stable")
+        chosen = apart(order.tolist(), self._parts.rows, len(self._cloud.rows), top)
+        regions = tuple(self._region(i, float(scores[i])) for i in chosen)
+        found = bool(regions) and regions[0].score >= threshold
+        return SceneAnswer(text, asked, regions, found, threshold)
+
+    def query_many(
+        self, texts: Sequence[str], top: int = 3, threshold: float = FOUND
+    ) -> tuple[SceneAnswer, ...]:
+        """`query` for several texts."""
+        return tuple(self.query(text, top, threshold) for text in texts)
+
+    @cached_property
+    def _scores(self) -> NDArray[np.float32]:
+        return self._bank.score(self.embeddings)
+
+    def _region(self, candidate: int, score: float) -> Region:
+        rows = self._parts.rows[candidate]
+        points = self._cloud.local[rows] + self._cloud.origin
+        names = np.argsort(-self._scores[candidate], kind="stable")[:_NAMES]
+        ranking = tuple(
+            Ranked(self._bank.labels[i], float(self._scores[candidate, i])) for i in names
+        )
+        centroid = points.mean(axis=0)
+        return Region(
+            self._cloud.rows[rows], score, ranking, centroid, self._parts.ways[candidate], points
+        )

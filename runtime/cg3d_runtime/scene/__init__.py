@@ -1,0 +1,1 @@
+"""Scenes: cut into parts, in several ways, and asked with words."""

@@ -1,0 +1,231 @@
+"""The default segmentation: planes out, what touches stays together, in several readings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cg3d_runtime.scene.kmeans import kmeans
+from cg3d_runtime.scene.planes import Plane, planes
+from cg3d_runtime.scene.segmentation import LEAST_POINTS, Partition, groups
+from cg3d_runtime.scene.voxels import Voxels, connected, spacing, voxels
+
+#: The noise that a plane may have, metres, at least and at most.
+_LEAST_NOISE, _MOST_NOISE = 0.006, 0.03
+
+#: Thickness of the layers that a plane is sought in, metres.
+_LAYER = 0.01
+
+#: A wall fills at least this share of the floor's area, within bounds in m2: a curtain of a large
+#: hall is as large as the wall of a small room. It also has this share of the height of the room.
+_WALL_SHARE, _WALL_AREA, _WALL_HEIGHT = 0.1, (3.0, 10.0), 0.6
+
+#: A floor or ceiling fills at least this share of the floor plan.
+_FLOOR_SHARE = 0.15
+
+#: Layers that may belong to one plane, and the share of its points that each has to hold.
+_SIDES, _SIDE_SHARE = 3, 0.3
+
+#: Floor and ceiling are at least so far apart, metres.
+_ROOM_HEIGHT = 1.8
+
+#: A plane with more than this share of the points beyond it bounds no room.
+_BEYOND_SHARE = 0.1
+
+#: What stands on a top is lower than this, metres.
+_REACH = 1.0
+
+#: Cubes for components, in distances between points: close, usual, wide.
+_CLOSE, _USUAL, _WIDE = 1.6, 2.5, 4.5
+
+#: Only what is at least so long, metres, is also tried in pieces.
+_LONG = 0.5
+
+#: How likely a part of each kind is a whole thing, against one that stands free. A judgement of
+#: geometry, not fitted: what stands free is one thing, what is left of it or cut out seldom is.
+_TRUST = {
+    "usual": 1.0,
+    "close": 1.0,
+    "wide": 1.0,
+    "standing": 0.7,
+    "carried": 0.7,
+    "halves": 0.35,
+    "thirds": 0.25,
+    "quarters": 0.2,
+    "structure": 0.5,
+}
+
+
+@dataclass(frozen=True)
+class ObjectSegmentation:
+    """Objects in rooms and on tables, without their number being known.
+
+    Floor, ceiling and walls are found as planes. What is left falls into components at three
+    widths of gap; what stands on a top is taken off it; what is long is also cut in two, three
+    and four. Each way gives one partition, and recognition decides between them.
+    """
+
+    def __call__(self, xyz: NDArray[np.floating]) -> tuple[Partition, ...]:
+        """Several partitions; see `Segmentation`."""
+        grid = voxels(xyz, 4.0 * spacing(xyz))
+        found = planes(grid, xyz)
+        structure = _structure(xyz, grid.size, found)
+        rest = np.flatnonzero(structure < 0)
+        building = Partition("structure", structure, _TRUST["structure"])
+        if len(rest) < LEAST_POINTS:
+            return (building,)
+        inner = xyz[rest]
+        step = spacing(inner)
+        ways = {}
+        for name, width in (("usual", _USUAL), ("close", _CLOSE), ("wide", _WIDE)):
+            fine = voxels(inner, width * step)
+            ways[name] = connected(fine)[fine.of_point]
+        tops = [plane for plane in found if plane.kind == "flat"]
+        ways["standing"], ways["carried"] = _standing(inner, grid.of_point[rest], tops, grid, step)
+        for name, pieces in (("halves", 2), ("thirds", 3), ("quarters", 4)):
+            ways[name] = _cut(inner, ways["usual"], pieces, step)
+        return (
+            *(
+                Partition(name, _spread(labels, rest, len(xyz)), _TRUST[name])
+                for name, labels in ways.items()
+            ),
+            building,
+        )
+
+
+def _structure(
+    xyz: NDArray[np.floating], size: float, found: tuple[Plane, ...]
+) -> NDArray[np.int32]:
+    """(n,) which plane of the building each point belongs to, -1 for none."""
+    labels = np.full(len(xyz), -1, np.int32)
+    flats = [p for p in found if p.kind == "flat"]
+    plan = max((p.area for p in flats), default=0.0)
+    floors = [p for p in flats if p.area >= _FLOOR_SHARE * plan]
+    heights = [p.offset for p in floors if p.area >= 0.5 * plan]
+    low, high = np.quantile(xyz[:, 2], [0.001, 0.999])
+    if len(heights) > 1 and max(heights) - min(heights) > _ROOM_HEIGHT:
+        low, high = min(heights), max(heights)
+    least = float(np.clip(_WALL_SHARE * plan, *_WALL_AREA))
+    walls = [
+        p
+        for p in found
+        if p.kind == "wall"
+        and p.area >= least
+        and p.high[2] - p.low[2] >= _WALL_HEIGHT * (high - low)
+    ]
+    number = 0
+    free = np.arange(len(xyz))
+    for plane in floors + walls:
+        # Cubes at its edges and under furniture belong to no plane, but their points may.
+        inside = np.ones(len(free), np.bool_)
+        for axis in range(3):
+            column = xyz[free, axis]
+            inside &= column > plane.low[axis] - size
+            inside &= column < plane.high[axis] + size
+        members = free[inside]
+        # A wall has two sides.
+        for _ in range(_SIDES if plane.kind == "wall" else 1):
+            off, width = _about(plane, xyz[members])
+            close = np.abs(off) <= width
+            if close.mean() < _SIDE_SHARE:
+                break
+            labels[members[close]] = number
+            number += 1
+            members = members[~close]
+            if len(members) == 0:
+                break
+        free = free[labels[free] < 0]
+    # What lies beyond the floor or the ceiling is no thing in the room.
+    for plane in floors:
+        if abs(plane.offset - low) < 0.05 or abs(plane.offset - high) < 0.05:
+            side = -1.0 if plane.offset < (low + high) / 2 else 1.0
+            beyond = np.flatnonzero(side * (xyz[:, 2] - plane.offset) > 0)
+            if len(beyond) < _BEYOND_SHARE * len(xyz):
+                labels[beyond[labels[beyond] < 0]] = number
+                number += 1
+    return labels
+
+
+def _about(plane: Plane, xyz: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
+    """Distances of points from the fullest layer along a plane, and its thickness, metres.
+
+    The layer is the mode of the distances: a picture on a wall, or the wall's other side, would
+    pull a mean or a median away.
+    """
+    if len(xyz) == 0:
+        return np.empty(0, xyz.dtype), _LEAST_NOISE
+    off = (xyz - plane.low.astype(xyz.dtype)) @ plane.normal.astype(xyz.dtype)
+    bins = ((off - off.min()) / _LAYER).astype(np.int64)
+    fullest = int(np.bincount(bins).argmax())
+    inside = off[np.abs(bins - fullest) <= 1]
+    off = off - np.median(inside)
+    near = np.abs(off[np.abs(off) < _MOST_NOISE])
+    return off, float(np.clip(4.45 * np.median(near), _LEAST_NOISE, _MOST_NOISE))
+
+
+def _standing(
+    inner: NDArray[np.floating],
+    cubes: NDArray[np.int64],
+    tops: list[Plane],
+    grid: Voxels,
+    step: float,
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Components of what stands on tops, and of what is left when that is taken away."""
+    above = np.zeros(len(inner), np.bool_)
+    on = np.zeros(len(inner), np.bool_)
+    order = np.argsort(cubes, kind="stable")
+    starts = np.searchsorted(cubes[order], np.arange(len(grid) + 1))
+    columns = grid.cells[:, 0] * (1 << 21) + grid.cells[:, 1]
+    for top in tops:
+        # Cubes are sorted by column, then by height.
+        over = np.unique(columns[top.cubes])
+        first, last = np.searchsorted(columns, over), np.searchsorted(columns, over, side="right")
+        chosen = np.concatenate([np.arange(a, b) for a, b in zip(first, last, strict=True)])
+        rows = order[np.concatenate([np.arange(starts[c], starts[c + 1]) for c in chosen])]
+        mine = np.isin(cubes[rows], top.cubes)
+        if not mine.any():
+            continue
+        off, width = _about(top, inner[rows[mine]])
+        base = float(np.median(off - (inner[rows[mine]] @ top.normal.astype(inner.dtype))))
+        height = inner[rows] @ top.normal.astype(inner.dtype) + base
+        on[rows[mine & (np.abs(height) <= width)]] = True
+        above[rows[(height > width) & (height < _REACH)]] = True
+    above &= ~on
+    return _parts(inner, above, step), _parts(inner, ~above, step)
+
+
+def _parts(
+    inner: NDArray[np.floating], chosen: NDArray[np.bool_], step: float
+) -> NDArray[np.int64]:
+    """Components of the chosen points, -1 for the others."""
+    labels = np.full(len(inner), -1, np.int64)
+    where = np.flatnonzero(chosen)
+    if len(where):
+        fine = voxels(inner[where], _USUAL * step)
+        labels[where] = connected(fine)[fine.of_point]
+    return labels
+
+
+def _cut(
+    inner: NDArray[np.floating], labels: NDArray[np.int64], pieces: int, step: float
+) -> NDArray[np.int64]:
+    """Long components cut by k-means."""
+    result = np.full(len(inner), -1, np.int64)
+    number = 0
+    for part in groups(labels):
+        extent = inner[part].max(axis=0) - inner[part].min(axis=0)
+        if len(part) < pieces * 4 * LEAST_POINTS or extent.max() < _LONG:
+            continue
+        grid = voxels(inner[part], max(2 * step, float(extent.max()) / 64))
+        result[part] = number + kmeans(grid.centres, grid.counts, pieces)[grid.of_point]
+        number += pieces
+    return result
+
+
+def _spread(labels: NDArray[np.int64], rows: NDArray[np.int64], n: int) -> NDArray[np.int32]:
+    """Labels of some rows as labels of all n, -1 for the others."""
+    result = np.full(n, -1, np.int32)
+    result[rows] = labels
+    return result

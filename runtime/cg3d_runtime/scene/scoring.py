@@ -1,0 +1,73 @@
+"""How well the candidates of a scene answer a text, and which answers stand beside each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from cg3d_runtime.text.bank import TextBank
+
+#: A name whose vector is at least so near to the text's means much the same ("couch" to "sofa"),
+#: so it does not count against it.
+SAME_MEANING = 0.6
+
+#: Two answers share at most this part of the smaller one's points.
+_OVERLAP = 0.3
+
+#: A score from which a text counts as found. Measured, not derived: docs/scenes.md.
+FOUND = 0.05
+
+
+def belief(
+    embeddings: NDArray[np.float32], text: NDArray[np.float32], background: TextBank
+) -> NDArray[np.float32]:
+    """How much of the belief a text gets beside the names of everything else.
+
+    Args:
+        embeddings: (n, d) float32 unit rows.
+        text: (d,) float32 unit, in the space of the embeddings.
+        background: names that it competes with; those of much the same meaning are passed over.
+
+    Returns:
+        (n,) float32, the text's share in softmax(logit_scale * cosine) over text and background.
+    """
+    others = background.vectors[background.vectors @ text < SAME_MEANING]
+    scale = np.float32(background.logit_scale)
+    own = scale * (embeddings @ text)
+    rival = scale * (embeddings @ others.T)
+    top = np.maximum(own, rival.max(axis=1, initial=-np.inf))
+    mine = np.exp(own - top)
+    share: NDArray[np.float32] = mine / (mine + np.exp(rival - top[:, None]).sum(axis=1))
+    return share
+
+
+def apart(
+    order: Iterable[int], parts: Sequence[NDArray[np.int64]], points: int, most: int | None
+) -> list[int]:
+    """The first of an order that do not lie over one another.
+
+    Args:
+        order: candidates, the best first.
+        parts: rows of each candidate.
+        points: of the scene.
+        most: how many to take; None for all.
+    """
+    taken: list[int] = []
+    owner = np.zeros(points, np.bool_)
+    for i in order:
+        if most is not None and len(taken) >= most:
+            break
+        rows = parts[i]
+        shared = int(owner[rows].sum())
+        if shared > _OVERLAP * len(rows):
+            continue
+        if shared and any(
+            len(np.intersect1d(rows, parts[j], assume_unique=True)) > _OVERLAP * len(parts[j])
+            for j in taken
+        ):
+            continue
+        owner[rows] = True
+        taken.append(i)
+    return taken

@@ -1,0 +1,117 @@
+"""What a segmentation is, and how the parts of several become candidates."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: A part of fewer points is no candidate: nobody would know it again.
+LEAST_POINTS = 24
+
+#: Candidates at most, the parts of the most points first: each costs a run of the encoder.
+MOST_CANDIDATES = 800
+
+#: Two parts with this intersection over union are the same candidate.
+_SAME = 0.85
+
+
+@dataclass(frozen=True, eq=False)
+class Partition:
+    """One way to cut a scene.
+
+    Attributes:
+        name: of the way.
+        labels: (n,) int32 part of each point, from 0; -1 for none.
+        trust: how likely a part is one whole thing, against other ways; above 0, at most 1.
+    """
+
+    name: str
+    labels: NDArray[np.int32]
+    trust: float
+
+
+class Segmentation(Protocol):
+    """Cuts a scene into parts; several ways at once, if it cannot know which one is right."""
+
+    def __call__(self, xyz: NDArray[np.floating]) -> tuple[Partition, ...]:
+        """Partitions of a scene, at least one.
+
+        Args:
+            xyz: (n, 3) finite, metres, z up. The same points must give the same partitions.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Parts of a scene that are worth recognising, each once.
+
+    Attributes:
+        rows: ascending rows of each.
+        trust: (c,) float32 of the way that it was found by first.
+        ways: the name of that way.
+    """
+
+    rows: tuple[NDArray[np.int64], ...]
+    trust: NDArray[np.float32]
+    ways: tuple[str, ...]
+
+
+def groups(labels: NDArray[np.integer]) -> list[NDArray[np.int64]]:
+    """Rows of each label from 0, in the order of the labels."""
+    order = np.argsort(labels, kind="stable")
+    order = order[np.searchsorted(labels[order], 0) :]
+    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
+
+
+def candidates(partitions: Sequence[Partition], xyz: NDArray[np.floating]) -> Candidates:
+    """The parts of several partitions that are worth recognising, each once.
+
+    Parts of few points or without extent are left out, and so are those that an earlier partition
+    has too.
+
+    Args:
+        partitions: from a `Segmentation`.
+        xyz: (n, 3) the points that they cut.
+    """
+    parts: list[NDArray[np.int64]] = []
+    source: list[Partition] = []
+    seen: list[tuple[NDArray[np.int32], NDArray[np.int64]]] = []
+    for partition in partitions:
+        labels = partition.labels
+        for rows in groups(labels):
+            if (
+                len(rows) >= LEAST_POINTS
+                and np.ptp(xyz[rows], axis=0).any()
+                and not _known(rows, seen)
+            ):
+                parts.append(rows)
+                source.append(partition)
+        seen.append((labels, np.bincount(labels[labels >= 0], minlength=1)))
+    largest = sorted(range(len(parts)), key=lambda i: -len(parts[i]))[:MOST_CANDIDATES]
+    order = sorted(largest)
+    return Candidates(
+        tuple(parts[i] for i in order),
+        np.array([source[i].trust for i in order], np.float32),
+        tuple(source[i].name for i in order),
+    )
+
+
+def _known(
+    rows: NDArray[np.int64], seen: Sequence[tuple[NDArray[np.int32], NDArray[np.int64]]]
+) -> bool:
+    """Whether an earlier partition has the same part."""
+    for labels, sizes in seen:
+        mine = labels[rows]
+        mine = mine[mine >= 0]
+        if len(mine) < _SAME * len(rows):
+            continue
+        counts = np.bincount(mine)
+        best = int(counts.argmax())
+        union = len(rows) + int(sizes[best]) - int(counts[best])
+        if counts[best] >= _SAME * union:
+            return True
+    return False
