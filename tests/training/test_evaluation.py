@@ -16,11 +16,14 @@ from PIL import Image
 
 from cg3d_runtime.errors import DependencyError, TrainingError
 from cg3d_runtime.text.bank import TextBank
+from cg3d_sdk.recognizer import default_bundle
 from cg3d_training.cli.main import main
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
+from cg3d_training.data.curated import read_curated
 from cg3d_training.evaluation import plots
 from cg3d_training.evaluation.corruptions import CORRUPTIONS
 from cg3d_training.evaluation.run import Report, evaluate
+from cg3d_training.evaluation.subjects import open_subjects
 from cg3d_training.evaluation.table import markdown, plain
 from cg3d_training.evaluation.tasks import MODELNET40, POINTS_KEPT, SCANOBJECTNN, VIEWS
 
@@ -50,6 +53,7 @@ class Judge:
         self.bank = TextBank(
             vocabulary.labels, vocabulary.aliases, np.eye(len(vocabulary.labels)), 10.0
         )
+        self.parameters = 12_000_000
         self.record = {"hidden": {"names": list(hidden)}} if hidden else {}
 
     def embed(self, clouds: Sequence[NDArray[np.float32]], up: str) -> NDArray[np.float32]:
@@ -134,8 +138,9 @@ def test_tables_hold_what_was_counted(report: Report) -> None:
     cells = " | ".join(f"{share:.1%}" for share in [*jitter, np.mean(jitter)])
     assert f"| jitter | judge | {cells} |" in text.splitlines()
     swept = [p.result.top1 for p in report.sweeps if p.sweep in CORRUPTIONS]
+    assert "judge: 12.00 M parameters, evaluated in" in text
     assert f"| mean of all | judge | | | | | | {np.mean(swept):.1%} |" in text
-    for block in text.split("\n\n"):
+    for block in text.split("\n\n")[:3]:
         assert len({line.count("|") for line in block.splitlines()}) == 1
     (back,) = json.loads(json.dumps(plain([report])))
     assert back["results"][0]["task"] == "ModelNet40 names"
@@ -167,7 +172,7 @@ def test_pictures_are_drawn(
     monkeypatch.setattr(plots, "embedding_map", lambda embeddings: grid[: len(embeddings)])
     names = ("judge", "other")[:subjects]
     reports = [
-        Report(n, report.results, report.sweeps, 1.0, report.embeddings, report.classes)
+        Report(n, 1, report.results, report.sweeps, 1.0, report.embeddings, report.classes)
         for n in names
     ]
     written = plots.write_plots(reports, tmp_path / "plots")
@@ -231,10 +236,46 @@ def test_checkpoints_are_measured_with_their_hidden_names(
         ]  # fmt: skip
         done = CliRunner().invoke(main, train)
         assert done.exit_code == 0, done.output
-    files = [str(tmp_path / run / "checkpoint.safetensors") for run in ("one", "two")]
+    # A folder of a run stands for its checkpoint.
+    files = [str(tmp_path / "one" / "checkpoint.safetensors"), str(tmp_path / "two")]
     ask = ["evaluate", *files, "--part", "hidden", "--household", str(household)]
     found = CliRunner().invoke(main, [*ask, "--clip-text", str(words)])
     assert found.exit_code == 0, found.output
     assert "| names never seen, random yaw | 30 | 2 |" in found.stdout
     assert "one: top-1 (95 % interval)" in found.stdout
     assert "names never seen, single partial view, mean of 2 runs:" in found.stdout
+    vocabulary = load_vocabulary(words)
+    narrow = Vocabulary(vocabulary.labels, vocabulary.aliases, vocabulary.vectors[:, :300])
+    with pytest.raises(TrainingError, match=r"512 numbers.* 300"):
+        open_subjects([tmp_path / "one"], narrow)
+    with pytest.raises(TrainingError, match="--clip-text"):
+        open_subjects([tmp_path / "one"], None)
+
+
+def test_equal_names_become_paths() -> None:
+    shipped = default_bundle()
+    found = open_subjects([shipped, shipped], None)
+    assert [s.name for s in found] == ["household-small", str(shipped)]
+    assert found[0].parameters == 2_161_728
+
+
+def test_names_written_by_hand_are_asked_too(household: Path, words: Path) -> None:
+    vocabulary = load_vocabulary(words)
+    families = """family,use,labels,caption
+toy ball,keep,ball,
+work bench,keep,bench; table,
+ladder,keep,,rope ladder
+side,clutter,box,
+"""
+    kinds = [("ball", "toy ball"), ("table", "work bench"), ("ladder", "ladder"), ("box", "side")]
+    rows = "".join(f"made,{kind} number,,{family}\n" for kind, family in kinds)
+    table = read_curated(vocabulary, "set,name,id,family\n" + rows, families)
+    judge = Judge(vocabulary, "judge")
+    report = evaluate(judge, household, vocabulary, parts=("rotations",), curated=table)
+    found = {r.task: r for r in report.results}
+    first = found["whole vocabulary, curated, random yaw"]
+    true = found["whole vocabulary, curated, any true label, random yaw"]
+    # Three balls and three tables, which are called "table" and first of all a bench.
+    assert (first.objects, first.clouds, first.top1) == (6, 6 * VIEWS, 0.5)
+    assert (true.objects, true.clouds, true.top1) == (6, 6 * VIEWS, 1.0)
+    assert found["whole vocabulary, random yaw"].objects == 12

@@ -44,7 +44,7 @@ def evaluate_command(
     plots: Path | None,
     threads: int | None,
 ) -> None:
-    """Measure SUBJECTS, side by side: bundles, as a robot runs them, and checkpoints of runs.
+    """Measure SUBJECTS, side by side: bundles, as a robot runs them, checkpoints, and runs.
 
     Without any it is the shipped bundle. A run that had names hidden (data.hide) is also asked
     for those.
@@ -86,6 +86,5 @@ def evaluate_command(
         click.echo(json.dumps(plain(reports), indent=1))
         return
     click.echo(markdown(reports))
-    click.echo("\n" + "; ".join(f"{r.name}: {r.seconds:.0f} s" for r in reports))
     for file in written:
         click.echo(f"wrote {file}")

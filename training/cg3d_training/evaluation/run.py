@@ -55,6 +55,7 @@ class Report:
 
     Attributes:
         name: of the bundle or the run.
+        parameters: of its encoder.
         results: of the tasks, in the order of the table.
         sweeps: top-1 over ModelNet40's names as something grows.
         seconds: that it took.
@@ -63,6 +64,7 @@ class Report:
     """
 
     name: str
+    parameters: int
     results: tuple[Accuracy, ...]
     sweeps: tuple[Point, ...]
     seconds: float
@@ -117,7 +119,9 @@ def evaluate(
                 if question.task == _MAPPED:
                     mapped, classes = embeddings[list(question.rows)], question.truth
     seconds = time.monotonic() - started
-    return Report(subject.name, tuple(results), tuple(sweeps), seconds, mapped, classes)
+    return Report(
+        subject.name, subject.parameters, tuple(results), tuple(sweeps), seconds, mapped, classes
+    )
 
 
 def _answerable(task: Clouds) -> Clouds:

@@ -17,6 +17,7 @@ from cg3d_runtime.text.space import TextSpace
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.data.clip_text import Vocabulary
+from cg3d_training.runs.run import RESULT
 
 #: As `cg3d-export` writes it: points to choose from, for each that the encoder takes.
 _CANDIDATES = 4
@@ -28,11 +29,13 @@ class Subject(Protocol):
     Attributes:
         name: for the table.
         bank: every label it knows.
+        parameters: of its encoder.
         record: of its training run; {} where there is none.
     """
 
     name: str
     bank: TextBank
+    parameters: int
     record: Mapping[str, Any]
 
     def embed(self, clouds: Sequence[NDArray[np.float32]], up: Up) -> NDArray[np.float32]:
@@ -46,6 +49,7 @@ class BundleSubject:
         self._recognizer = recognizer
         self.name = recognizer.bundle.manifest.name
         self.bank = recognizer.bank
+        self.parameters = recognizer.bundle.manifest.encoder.parameters
         self.record: Mapping[str, Any] = recognizer.bundle.manifest.training.get("record") or {}
 
     def embed(self, clouds: Sequence[NDArray[np.float32]], up: Up) -> NDArray[np.float32]:
@@ -57,16 +61,22 @@ class CheckpointSubject:
     """A checkpoint, through torch and the steps that a bundle would have; CLIP's own vectors.
 
     Raises:
-        TrainingError: no such checkpoint, or one of a classifier.
+        TrainingError: no such checkpoint, one of a classifier, or one for other text vectors.
     """
 
     def __init__(self, path: Path, vocabulary: Vocabulary) -> None:
         checkpoint = load_checkpoint(path)
         if checkpoint.record.get("classes"):
             raise TrainingError(f"{path} is a classifier's, which compares nothing with texts")
-        self.name = path.parent.name if path.stem == "checkpoint" else path.stem
+        if checkpoint.text_mean.shape != vocabulary.vectors.shape[1:]:
+            raise TrainingError(
+                f"{path} was trained for texts of {len(checkpoint.text_mean)} numbers, the "
+                f"vocabulary's have {vocabulary.vectors.shape[1]}: give the vectors of its teacher"
+            )
+        self.name = path.parent.name if path.name == RESULT else path.stem
         self.record: Mapping[str, Any] = checkpoint.record
         self._encoder = checkpoint.build()
+        self.parameters = sum(p.numel() for p in self._encoder.parameters())
         self._spec = PreprocessSpec(self._encoder.points, _CANDIDATES * self._encoder.points)
         space = TextSpace(checkpoint.text_mean.numpy())
         self.bank = TextBank(
@@ -87,7 +97,9 @@ class CheckpointSubject:
 def open_subjects(
     paths: Sequence[Path], vocabulary: Vocabulary | None, threads: int | None = None
 ) -> list[Subject]:
-    """Bundles and checkpoints; none means the shipped bundle. Equal names become paths.
+    """Bundles, checkpoints and folders of runs; none means the shipped bundle.
+
+    Of those with equal names all but the first are called by their path.
 
     Raises:
         TrainingError: a checkpoint without a vocabulary, or one that cannot be read.
@@ -96,16 +108,24 @@ def open_subjects(
     subjects: list[Subject] = []
     wanted: Sequence[Path | None] = paths or [None]
     for path in wanted:
-        if path is not None and path.suffix == ".safetensors":
-            if vocabulary is None:
-                raise TrainingError(
-                    f"{path} is a checkpoint, which has no words of its own: give the folder of "
-                    "text vectors (--clip-text)"
-                )
-            subject: Subject = CheckpointSubject(path, vocabulary)
+        checkpoint = _checkpoint(path)
+        if checkpoint is None:
+            subject: Subject = BundleSubject(Recognizer(path, threads=threads))
+        elif vocabulary is not None:
+            subject = CheckpointSubject(checkpoint, vocabulary)
         else:
-            subject = BundleSubject(Recognizer(path, threads=threads))
+            raise TrainingError(
+                f"{path} is a checkpoint, which has no words of its own: give the folder of "
+                "text vectors (--clip-text)"
+            )
         if path is not None and any(other.name == subject.name for other in subjects):
             subject.name = str(path)
         subjects.append(subject)
     return subjects
+
+
+def _checkpoint(path: Path | None) -> Path | None:
+    """The checkpoint that a path means, or None for a bundle."""
+    if path is None or path.suffix == ".safetensors":
+        return path
+    return path / RESULT if (path / RESULT).is_file() else None

@@ -14,7 +14,9 @@ _UNSEEN = "names never seen"
 
 def markdown(reports: Sequence[Report]) -> str:
     """The tables of reports on the same tasks."""
-    tables = [_tasks(reports), _points(reports), _corruptions(reports), _unseen(reports)]
+    tables = [
+        _tasks(reports), _points(reports), _corruptions(reports), _unseen(reports), _costs(reports)
+    ]  # fmt: skip
     return "\n\n".join("\n".join(lines) for lines in map(list, tables) if lines)
 
 
@@ -23,6 +25,7 @@ def plain(reports: Sequence[Report]) -> list[dict[str, Any]]:
     return [
         {
             "name": report.name,
+            "parameters": report.parameters,
             "seconds": round(report.seconds, 1),
             "results": [dataclasses.asdict(r) for r in report.results],
             "sweeps": [dataclasses.asdict(p) for p in report.sweeps],
@@ -105,3 +108,9 @@ def _unseen(reports: Sequence[Report]) -> Iterator[str]:
     for task, found in shares.items():
         if len(found) > 1:
             yield f"{task}, mean of {len(found)} runs: {sum(found) / len(found):.1%}"
+
+
+def _costs(reports: Sequence[Report]) -> Iterator[str]:
+    for r in reports:
+        size = f"{r.parameters / 1e6:.2f} M parameters"
+        yield f"{r.name}: {size}, evaluated in {r.seconds:.0f} s"
