@@ -10,9 +10,11 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cg3d_runtime.bundle import Bundle
-from cg3d_runtime.engines.choose import EngineChoice, Refusal, open_part
+from cg3d_runtime.bundle import Bundle, ImageEncoderInfo
+from cg3d_runtime.engines.choose import EngineChoice, Refusal, open_engine, open_part
+from cg3d_runtime.engines.engine import Engine
 from cg3d_runtime.errors import InputError, VocabularyError
+from cg3d_runtime.images import prepare_image
 from cg3d_runtime.points import Prepared, Up, prepare
 from cg3d_runtime.points.normalize import check_up
 from cg3d_runtime.scene.objects import ObjectSegmentation
@@ -224,6 +226,28 @@ class Recognizer:
         row: NDArray[np.float32] = self.embed_text(text)[0]
         return row
 
+    def embed_image(self, images: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
+        """Embeddings of pictures, in the space of `embed`.
+
+        Args:
+            images: one picture (H, W, 3) uint8, red, green, blue, or a list of such;
+                `cg3d_runtime.images.read_image` reads a file.
+
+        Returns:
+            (n, d) float32 unit rows; the products with those of `embed` are cosines.
+
+        Raises:
+            InputError: what is given is no picture, or the bundle has no image encoder.
+        """
+        info, encoder = self._image_encoder
+        one = isinstance(images, np.ndarray) and images.ndim < 4
+        pictures: Sequence[ArrayLike] = [images] if one else images  # type: ignore[assignment, list-item]
+        rows = [np.empty((0, self.bundle.manifest.encoder.embedding_dim), np.float32)]
+        for picture in pictures:
+            batch = prepare_image(picture, info.size, info.mean, info.std)[None]
+            rows.append(encoder.run({"images": batch})["embedding"])
+        return np.concatenate(rows)
+
     def _prepare(self, clouds: Sequence[ArrayLike], up: Up | None) -> list[Prepared]:
         spec = self.bundle.manifest.preprocess
         prepared = []
@@ -251,6 +275,19 @@ class Recognizer:
             self._space.apply(self._text.vectors),
             self._text.logit_scale,
         )
+
+    @cached_property
+    def _image_encoder(self) -> tuple[ImageEncoderInfo, Engine]:
+        info = self.bundle.manifest.image
+        if info is None:
+            raise InputError(
+                f"the bundle {self.bundle.manifest.name!r} has no image encoder, so it reads no "
+                "pictures; export the checkpoint with `cg3d-export --image-encoder TEACHER`"
+            )
+        engine, threads = self._engine_options
+        # No plans are built of it.
+        choice = "auto" if engine == "tensorrt" else engine
+        return info, open_engine(self.bundle.bytes(info.file), choice, threads)
 
     @cached_property
     def _text_encoder(self) -> TextEncoder:

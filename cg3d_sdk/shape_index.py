@@ -1,4 +1,4 @@
-"""The ShapeIndex: shapes by words, by other shapes or by their vectors."""
+"""The ShapeIndex: shapes by words, by other shapes or by pictures."""
 
 from __future__ import annotations
 
@@ -147,8 +147,18 @@ class ShapeIndex:
         """
         return self.search_embeddings(self.recognizer.embed([points], up), top, where)[0]
 
+    def search_image(
+        self, image: ArrayLike, top: int = 10, where: Where | None = None
+    ) -> tuple[Hit, ...]:
+        """The shapes most like a picture (H, W, 3) uint8; see `search_text`.
+
+        Raises:
+            InputError: it is no picture, or the bundle has no image encoder.
+        """
+        return self.search_embeddings(self.recognizer.embed_image([image]), top, where)[0]
+
     def search_embeddings(
         self, embeddings: ArrayLike, top: int = 10, where: Where | None = None
     ) -> list[tuple[Hit, ...]]:
-        """Many queries at once: (n, d) of `Recognizer.embed` or `embed_text`, n answers."""
+        """Many queries at once: (n, d) of the Recognizer's `embed...`, n answers."""
         return self.index.search(embeddings, top, where)

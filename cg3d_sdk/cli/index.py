@@ -135,6 +135,10 @@ def build_command(
     help="A cloud or a mesh; may be given several times.",
 )  # fmt: skip
 @click.option(
+    "--image", multiple=True, type=click.Path(path_type=Path), metavar="FILE",
+    help="A picture, for bundles with an image encoder; may be given several times.",
+)  # fmt: skip
+@click.option(
     "--top", default=10, show_default=True, type=click.IntRange(min=1), help="Shapes to show."
 )
 @click.option(
@@ -149,6 +153,7 @@ def search_command(
     index: Path,
     text: tuple[str, ...],
     cloud: tuple[Path, ...],
+    image: tuple[Path, ...],
     top: int,
     where: tuple[str, ...],
     bundle: Path | None,
@@ -156,7 +161,7 @@ def search_command(
     engine: EngineChoice,
     as_json: bool,
 ) -> None:
-    """Show the shapes of INDEX that fit each query best: texts, clouds or meshes.
+    """Show the shapes of INDEX that fit each query best: texts, clouds, meshes or pictures.
 
     A query that fails ends the search with exit status 1. The score is the cosine between the
     embeddings of shape and query: it orders the shapes of one query, and is no probability.
@@ -169,12 +174,12 @@ def search_command(
     from cg3d_sdk.recognizer import Recognizer
     from cg3d_sdk.shape_index import ShapeIndex
 
-    if not (text or cloud):
-        raise click.UsageError("Give --text or --cloud.")
+    if not (text or cloud or image):
+        raise click.UsageError("Give --text, --cloud or --image.")
     chosen = _where(where)
     recognizer = Recognizer(bundle, engine=engine, up=up)
     shapes = ShapeIndex.open(index, recognizer)
-    answers = list(_answers(shapes, text, cloud, top, chosen))
+    answers = list(_answers(shapes, text, cloud, image, top, chosen))
     if as_json:
         results = [
             {
@@ -200,16 +205,20 @@ def _answers(
     shapes: ShapeIndex,
     texts: tuple[str, ...],
     clouds: tuple[Path, ...],
+    images: tuple[Path, ...],
     top: int,
     where: dict[str, Any] | None,
 ) -> Iterator[tuple[dict[str, str], tuple[Hit, ...]]]:
     """Each query as it is shown, and its hits."""
     from cg3d_runtime.files import read_points
+    from cg3d_runtime.images import read_image
 
     for text in texts:
         yield {"text": text}, shapes.search_text(text, top, where)
     for path in clouds:
         yield {"cloud": str(path)}, shapes.search_cloud(read_points(path).points, top, where)
+    for path in images:
+        yield {"image": str(path)}, shapes.search_image(read_image(path), top, where)
 
 
 def _files(folder: Path, output: Path) -> list[Path]:

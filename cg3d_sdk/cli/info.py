@@ -90,6 +90,9 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
     else:
         known = "any text" if words.open_vocabulary else "its labels and simple phrasings of them"
         yield "text encoder", f"up to {words.context_length} tokens; knows {known}"
+    if manifest.image is not None:
+        prompts = f", {manifest.image.prompts} visual prompts" if manifest.image.prompts else ""
+        yield "image encoder", f"pictures of {manifest.image.size} x {manifest.image.size}{prompts}"
     yield "files", f"{len(manifest.files)}, {_size(bundle) / 1e6:.1f} MB, every hash right"
     yield "licence", plain(manifest.licence)
     yield from _nested("parity", manifest.parity)

@@ -59,13 +59,13 @@ def text_parity(
     """
     run, name = graph_runner(model, "tokens")
     found = in_batches(run, tokens, "exported")
-    expected = in_batches(_without_gradients(tower), tokens, "trained")
+    expected = in_batches(without_gradients(tower), tokens, "trained")
     return compare(found, expected, score, TORCH, name)
 
 
 def torch_runner(encoder: PointEncoder) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     """(b, points, 3) prepared clouds to (b, d) unit rows, by torch."""
-    return _without_gradients(
+    return without_gradients(
         lambda points: nn.functional.normalize(encoder.embed_ordered(points).float(), dim=-1)
     )
 
@@ -122,7 +122,7 @@ def _returned(encoder: PointEncoder, clouds: NDArray[np.float32]) -> dict[str, N
     return kept
 
 
-def _without_gradients(
+def without_gradients(
     network: Callable[[Tensor], Tensor],
 ) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
     def run(batch: NDArray[Any]) -> NDArray[np.float32]:

@@ -14,6 +14,7 @@ from cg3d_export.against_torch import TORCH, text_parity, torch_runner, worst_mo
 from cg3d_export.bisect import blame, worst_layers
 from cg3d_export.clouds import CheckClouds, check_clouds
 from cg3d_export.graph import OPSET, encoder_graph, text_graph
+from cg3d_export.image_part import load_image_part
 from cg3d_export.int8 import int8_products
 from cg3d_export.parity import graph_runner, holds, require_parity
 from cg3d_export.precision import half_products, half_weights
@@ -52,6 +53,8 @@ class ExportOptions:
         model_card, attribution: Markdown files to put into the bundle.
         points: that the encoder takes; as many as it was trained with where None.
         keep: modules whose products stay in FP32, or with INT8 in FP16.
+        image_encoder, prompts: the teacher whose image tower goes into the bundle, and its visual
+            prompts, see `load_image_part`.
     """
 
     precision: Precision
@@ -65,6 +68,8 @@ class ExportOptions:
     attribution: Path | None = None
     points: int | None = None
     keep: tuple[str, ...] = ()
+    image_encoder: str | None = None
+    prompts: Path | None = None
 
 
 def export_bundle(
@@ -90,6 +95,8 @@ def export_bundle(
     check_replaceable(output)
     if options.keep and options.precision == "fp32":
         raise InputError("--keep leaves modules in FP32, and with --precision fp32 all of them are")
+    if options.prompts is not None and options.image_encoder is None:
+        raise InputError("--prompts are those of an --image-encoder, and none is given")
     documents = {"MODEL_CARD.md": options.model_card, "ATTRIBUTION.md": options.attribution}
     files = {name: _read(path) for name, path in documents.items() if path is not None}
 
@@ -152,6 +159,12 @@ def export_bundle(
         require_parity(words, "fp16", "text encoder")
         record["text_encoder"] = words.record("texts")
 
+    image = None
+    if options.image_encoder is not None:
+        announce("exporting the image encoder")
+        image = load_image_part(options.image_encoder, options.prompts, encoder.embedding_dim)
+        files[image.info.file] = image.model
+
     announce("writing the bundle")
     return write_bundle(
         output,
@@ -170,6 +183,7 @@ def export_bundle(
         parity=record,
         training={"recipe": trained.recipe, "record": trained.record, "text": text.record},
         licence=options.licence,
+        image=None if image is None else image.info,
     )
 
 

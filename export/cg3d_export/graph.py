@@ -55,6 +55,15 @@ def text_graph(tower: nn.Module, context_length: int) -> onnx.ModelProto:
     return _export(tower, tokens, "tokens", "text encoder")
 
 
+def image_graph(tower: nn.Module, size: int) -> onnx.ModelProto:
+    """The graph of an image encoder.
+
+    Input "images" (batch, 3, size, size) float32, normalised; output "embedding" (batch, d)
+    float32 unit rows, as the tower gives them.
+    """
+    return _export(tower, torch.zeros(2, 3, size, size), "images", "image encoder")
+
+
 def _export(module: nn.Module, example: Tensor, given: str, name: str) -> onnx.ModelProto:
     with torch.no_grad(), warnings.catch_warnings():
         # The exporter warns about its own internals; what it makes is checked below and by parity.

@@ -100,11 +100,11 @@ def load_text_part(source: str, labels: Path | None, phrasing: str | None = None
         raise TrainingError(f"--phrasing {phrasing!r} should hold {{}} once, for the label")
     names = read_labels(labels)
     if kind == SLIP:
-        slip = {"slip": "ViT-B/16"} | _weights_record(rest)
+        slip = {"slip": "ViT-B/16"} | weights_record(rest)
         return _from_teacher(load_slip(Path(rest)), names, phrasing, slip)
     model, _, weights = rest.partition(":")
     weights = weights or "openai"
-    clip = {"open_clip": model} | _weights_record(weights)
+    clip = {"open_clip": model} | weights_record(weights)
     return _from_teacher(load_open_clip(model, weights), names, phrasing, clip)
 
 
@@ -150,7 +150,7 @@ def _from_teacher(
     return TextPart(tuple(labels), ((),) * len(labels), np.concatenate(rows), None, record)
 
 
-def _weights_record(weights: str) -> dict[str, str]:
+def weights_record(weights: str) -> dict[str, str]:
     """What the weights are called, not where they lie on this machine."""
     path = Path(weights)
     return {"weights": path.name} | ({"weights_sha256": _sha256(path)} if path.is_file() else {})

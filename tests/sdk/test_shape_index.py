@@ -141,7 +141,7 @@ def test_search_for_people_and_for_programs(built: tuple[Path, Result]) -> None:
         (("build", "{root}/index", "-o", "{root}/index"), "holds no clouds or meshes"),
         (("build", "{root}/in", "-o", "{root}/in"), "no part of an index"),
         (("search", "{root}/in", "--text", "chair"), "cannot be read"),
-        (("search", "{root}/index"), "Give --text or --cloud"),
+        (("search", "{root}/index"), "Give --text, --cloud or --image"),
         (("search", "{root}/index", "--text", "chair", "--where", "label"), "KEY=VALUE"),
         (("search", "{root}/index", "--cloud", "{root}/none.ply"), "no such file"),
     ],
@@ -162,3 +162,8 @@ def test_no_shape_at_all_writes_no_index(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "none of the 1 files" in result.stderr
     assert not (tmp_path / "index").exists()
+
+
+def test_a_bundle_without_an_image_encoder_says_how_to_get_one(shapes: ShapeIndex) -> None:
+    with pytest.raises(InputError, match=r"no image encoder.*--image-encoder"):
+        shapes.search_image(np.zeros((8, 8, 3), np.uint8))

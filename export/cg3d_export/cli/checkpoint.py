@@ -48,6 +48,8 @@ def _export(checkpoint: Path, output: Path, given: dict[str, Any], as_json: bool
             given["attribution"],
             given["points"],
             given["keep"],
+            given["image_encoder"],
+            given["prompts"],
         ),
         announce=announce,
     )

@@ -30,7 +30,8 @@ def _read(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 #: What only a checkpoint is exported with.
 CHECKPOINT_ONLY = (
-    "text", "labels", "phrasing", "keep", "name", "licence", "model_card", "attribution",
+    "text", "labels", "phrasing", "keep", "image_encoder", "prompts", "name", "licence",
+    "model_card", "attribution",
 )  # fmt: skip
 
 #: What only engines are built with.
@@ -89,6 +90,15 @@ _CHECKPOINT = [
     click.option(
         "--phrasing", metavar="TEXT",
         help='With open_clip or slip: what is said of a label, {} in its place. By default "a {}".',
+    ),
+    click.option(
+        "--image-encoder", metavar="TEACHER",
+        help="Also the image tower of open_clip:MODEL[:WEIGHTS] or slip:FILE, to search by "
+        "pictures; the teacher that the encoder was trained with.",
+    ),
+    click.option(
+        "--prompts", type=_FILE,
+        help="With --image-encoder: its prompts.safetensors of cg3d-train pretrain-triplets.",
     ),
     click.option(
         "--clouds", type=click.Path(exists=True, path_type=Path), metavar="NPZ",

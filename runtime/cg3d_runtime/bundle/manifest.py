@@ -87,6 +87,27 @@ class TextEncoderInfo:
 
 
 @dataclass(frozen=True)
+class ImageEncoderInfo:
+    """The image encoder: input "images" (B, 3, size, size), output "embedding" (B, d) unit rows.
+
+    Attributes:
+        size: pixels of its square input; a picture's shortest side is brought to it.
+        mean: taken off the channels (red, green, blue) in [0, 1].
+        std: what they are divided by then.
+        prompts: visual prompts at every layer, trained with the 3D encoder; 0 for none.
+        record: the teacher that it was exported from, and how it compared with that.
+        file: its place in the bundle.
+    """
+
+    size: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    prompts: int
+    record: dict[str, Any]
+    file: str = "image/encoder.onnx"
+
+
+@dataclass(frozen=True)
 class TextInfo:
     """The text bank, and what happens to every text vector before it is compared.
 
@@ -123,6 +144,7 @@ class Manifest:
         licence: of the whole, as an SPDX expression.
         files: every file of the bundle but the manifest, by its place.
         format: the version of the bundle format.
+        image: the image encoder; manifest.json has no such field where there is none.
     """
 
     name: str
@@ -135,6 +157,7 @@ class Manifest:
     licence: str
     files: dict[str, FileInfo] = field(default_factory=dict)
     format: int = FORMAT
+    image: ImageEncoderInfo | None = None
 
 
 def file_info(data: bytes) -> FileInfo:
@@ -179,6 +202,7 @@ def _decode(data: bytes) -> Manifest:
             f"{FORMAT}. Update cg3d-sdk, or export the bundle again with the installed version."
         )
     value.pop("digest", None)
+    value.setdefault("image", None)
     manifest = decode(Manifest, value, MANIFEST)
     _check(manifest)
     # The digest is part of the text; comparing that also notices changed spaces and escapes.
@@ -222,8 +246,11 @@ def check_file_info(info: FileInfo, where: str, field: str) -> None:
 
 
 def _with_digest(manifest: Manifest) -> bytes:
+    value = asdict(manifest)
+    if manifest.image is None:  # bundles from before there was one keep their digest
+        del value["image"]
     try:
-        return sealed(asdict(manifest))
+        return sealed(value)
     except (ValueError, TypeError) as error:
         raise BundleError(
             f"{MANIFEST} holds a value that JSON has no form for: {short(str(error))}."
@@ -264,6 +291,13 @@ def _rules(manifest: Manifest) -> Iterator[tuple[str, bool, str]]:
     if text.encoder is not None:
         length = text.encoder.context_length
         yield "text.encoder.context_length", 2 <= length <= 65536, "between 2 and 65536"
+    if manifest.image is not None:
+        image = manifest.image
+        yield "image.size", 1 <= image.size <= 4096, "between 1 and 4096"
+        yield "image.mean", len(image.mean) == 3, "three numbers"
+        fine = len(image.std) == 3 and min(image.std) > 0
+        yield "image.std", fine, "three numbers above 0"
+        yield "image.prompts", image.prompts >= 0, "0 or more"
 
 
 def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -275,3 +309,5 @@ def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
     if text.encoder is not None:
         yield "text.encoder.file", text.encoder.file
         yield "text.encoder.merges", text.encoder.merges
+    if manifest.image is not None:
+        yield "image.file", manifest.image.file

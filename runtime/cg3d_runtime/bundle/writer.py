@@ -11,6 +11,7 @@ from cg3d_runtime.bundle.folders import files_in, write_folder
 from cg3d_runtime.bundle.manifest import (
     MANIFEST,
     EncoderInfo,
+    ImageEncoderInfo,
     Manifest,
     TextInfo,
     check_file_name,
@@ -38,6 +39,7 @@ def write_bundle(
     parity: Mapping[str, Any],
     training: Mapping[str, Any],
     licence: str,
+    image: ImageEncoderInfo | None = None,
 ) -> Bundle:
     """Write a bundle and open it again, every file checked.
 
@@ -47,7 +49,8 @@ def write_bundle(
     Args:
         folder: where the bundle will lie.
         files: the content of every file but the manifest, by its place in the bundle.
-        name, created, encoder, preprocess, text, parity, training, licence: see `Manifest`.
+        name, created, encoder, preprocess, text, parity, training, licence, image: see
+            `Manifest`.
 
     Raises:
         BundleError: `folder` exists and is no bundle, the content breaks a rule of the format, or
@@ -58,7 +61,16 @@ def write_bundle(
     infos = {place: file_info(data) for place, data in sorted(files.items())}
     manifest = encode_manifest(
         Manifest(
-            name, created, encoder, preprocess, text, dict(parity), dict(training), licence, infos
+            name,
+            created,
+            encoder,
+            preprocess,
+            text,
+            dict(parity),
+            dict(training),
+            licence,
+            infos,
+            image=image,
         )
     )
     decoded = decode_manifest(manifest)  # what cannot be read back is not written

@@ -109,7 +109,7 @@ def _replace(
 
     def hook(_: nn.Module, args: tuple[Any, ...]) -> tuple[Any, ...]:
         x = args[0]
-        own = prompts.to(x.dtype).expand(len(x), -1, -1)
+        own = prompts.to(x.dtype).expand(x.shape[0], -1, -1)  # len(x) would fix it in an export
         return torch.cat([x[:, head], own, x[:, tail]], dim=1), *args[1:]
 
     return hook
