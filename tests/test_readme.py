@@ -48,7 +48,7 @@ def test_there_is_something_to_check() -> None:
 def test_commands_and_options_exist(document: str, words: list[str]) -> None:
     command: click.Command = COMMANDS[words[0].removeprefix(".venv/bin/")].load()
     rest = words[1:]
-    if isinstance(command, click.Group):
+    while isinstance(command, click.Group):
         found = command.get_command(click.Context(command), rest[0])
         assert found is not None, f"{document}: no verb {rest[0]!r}"
         command, rest = found, rest[1:]
