@@ -170,13 +170,13 @@ def test_pictures_are_drawn(
     pytest.importorskip("matplotlib", reason="the extra [plots] is not installed")
     grid = np.random.default_rng(0).normal(size=(3, 2)).astype(np.float32)
     monkeypatch.setattr(plots, "embedding_map", lambda embeddings: grid[: len(embeddings)])
-    names = ("judge", "other")[:subjects]
+    names = ("judge", "runs/a b/judge")[:subjects]
     reports = [
         Report(n, 1, report.results, report.sweeps, 1.0, report.embeddings, report.classes)
         for n in names
     ]
     written = plots.write_plots(reports, tmp_path / "plots")
-    tags = [""] if subjects == 1 else ["-judge", "-other"]
+    tags = [""] if subjects == 1 else ["-judge", "-runs-a-b-judge"]
     assert sorted(f.name for f in written) == sorted(
         ["points-kept.png", "corruptions.png"]
         + [f"{what}{tag}.png" for what in ("confusion", "embeddings") for tag in tags]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -64,7 +65,8 @@ def write_plots(reports: Sequence[Report], folder: Path) -> list[Path]:
         curves = {k: {r.name: _from_clean(r, k) for r in reports} for k in dict.fromkeys(kinds)}
         written.append(draw_corruptions(curves, folder / "corruptions.png"))
     for report in reports:
-        tag = f"-{Path(report.name).name}" if len(reports) > 1 else ""
+        # A name may be a path.
+        tag = "-" + re.sub(r"[^\w.]+", "-", report.name).strip("-") if len(reports) > 1 else ""
         confused = next((r for r in report.results if r.task == _CONFUSED), None)
         if confused:
             written.append(draw_confusion(confused, report.name, folder / f"confusion{tag}.png"))
