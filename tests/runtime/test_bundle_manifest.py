@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from made_bundles import content, manifest_fields
 
 from cg3d_runtime.bundle.manifest import (
     MAX_MANIFEST_BYTES,
+    ImageEncoderInfo,
     Manifest,
     decode_manifest,
     encode_manifest,
@@ -34,6 +36,29 @@ def edited(change: Callable[[dict[str, Any]], object]) -> bytes:
 
 def test_reads_back_what_was_written() -> None:
     assert decode_manifest(ENCODED) == MANIFEST
+
+
+def with_image(**changes: Any) -> Manifest:
+    values = {"size": 224, "mean": (0.5, 0.5, 0.5), "std": (0.2, 0.3, 0.4), "prompts": 5}
+    image = ImageEncoderInfo(**{**values, "record": {"slip": "x"}, **changes})
+    return replace(MANIFEST, image=image, files={**MANIFEST.files, image.file: file_info(b"i")})
+
+
+def test_an_image_encoder_is_said_where_there_is_one() -> None:
+    assert b'"image"' not in ENCODED  # bundles from before there was one keep their digest
+    assert decode_manifest(encode_manifest(with_image())) == with_image()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"size": 0}, {"mean": (0.5,)}, {"std": (0.5, 0.0, 0.5)}, {"std": ()}, {"prompts": -1}],
+    ids=str,
+)
+def test_an_image_encoder_that_cannot_be(wrong: dict[str, Any]) -> None:
+    with pytest.raises(BundleError, match=rf"image\.{next(iter(wrong))} should be"):
+        encode_manifest(with_image(**wrong))
+    with pytest.raises(BundleError, match=r"image\.file names the file"):
+        encode_manifest(replace(with_image(), files=MANIFEST.files))
 
 
 def test_same_manifest_same_bytes() -> None:

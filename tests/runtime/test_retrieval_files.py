@@ -9,11 +9,14 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from cg3d_runtime.bundle.fields import sealed
+from cg3d_runtime.bundle.manifest import file_info
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.retrieval import ExactIndex, Origin
 from cg3d_runtime.retrieval.files import INDEX
@@ -94,6 +97,48 @@ def test_any_byte_that_changed_is_noticed(tmp_path: Path) -> None:
             ExactIndex.open(folder)
         file.write_bytes(data)
     assert whole(folder) == 1
+
+
+ROW = {"id": "a", "metadata": {}}
+
+
+@pytest.mark.parametrize(
+    ("vectors", "lines", "changes", "words"),
+    [
+        (np.eye(2), [ROW, ROW], {}, "id of its own"),
+        (np.eye(2), [ROW], {}, "should have 2 lines"),
+        (np.eye(1), [ROW, ROW], {}, "should have 1 lines"),
+        (np.eye(1), [{"id": "a"}], {}, "not of an id"),
+        (np.eye(1), [{"id": "", "metadata": {}}], {}, "1 to 4096 characters"),
+        (np.eye(1), [{"id": "a", "metadata": [1]}], {}, "no object"),
+        (np.full((1, 1), np.nan), [ROW], {}, "unit length"),
+        (np.zeros((1, 1)), [ROW], {}, "unit length"),
+        (np.eye(1), [ROW], {"dim": 5}, "it holds float32"),
+        (np.eye(1), [ROW], {"shapes": 10**12}, "it holds float32"),
+        (np.eye(1), [ROW], {"version": "../" * 10 + "0" * 32}, "other files"),
+        (np.eye(1), [ROW], {"dim": "x"}, "should be a whole number"),
+        (np.eye(1), [ROW], {"extra": 1}, "unknown field"),
+        (np.eye(1), [ROW], {"format": 2}, "reads format 1"),
+    ],
+)
+def test_a_hostile_index_with_right_hashes_is_refused(
+    tmp_path: Path, vectors: np.ndarray, lines: list[object], changes: dict[str, object], words: str
+) -> None:
+    version = "0" * 32
+    np.save(tmp_path / f"vectors-{version}.npy", vectors.astype(np.float32))
+    text = "".join(json.dumps(line) + "\n" for line in lines)
+    (tmp_path / f"shapes-{version}.jsonl").write_text(text)
+    contents = {
+        "format": 1,
+        "shapes": len(vectors),
+        "dim": vectors.shape[1],
+        "origin": {"bundle": "b", "digest": "0" * 64},
+        "version": version,
+        "files": {f.name: asdict(file_info(f.read_bytes())) for f in tmp_path.iterdir()},
+    }
+    (tmp_path / INDEX).write_bytes(sealed(contents | changes))
+    with pytest.raises(InputError, match=words):
+        ExactIndex.open(tmp_path)
 
 
 def test_a_link_in_place_of_a_file_is_refused(tmp_path: Path) -> None:
