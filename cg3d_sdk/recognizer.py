@@ -199,7 +199,11 @@ class Recognizer:
         cut = ObjectSegmentation() if segmentation is None else segmentation
         parts = candidates(cut(cloud.local), cloud.local)
         embeddings = self._embed(self._prepare([cloud.local[rows] for rows in parts.rows], "z"))
-        return Scene(cloud, parts, embeddings, self.bank, self._vocabulary, self._asked_vector)
+        encoder = self.bundle.manifest.text.encoder
+        any_text = encoder is not None and encoder.open_vocabulary
+        return Scene(
+            cloud, parts, embeddings, self.bank, self._vocabulary, self._asked_vector, any_text
+        )
 
     def query(
         self, points: ArrayLike, text: str, top: int = 3, up: Up | None = None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.points import Up, as_points
 from cg3d_runtime.scene.boxes import Box, axis_aligned_box, oriented_box
 from cg3d_runtime.scene.question import objects_asked
@@ -161,6 +161,7 @@ class Scene:
         bank: TextBank,
         vocabulary: TextBank,
         vector: Callable[[str], NDArray[np.float32]],
+        any_text: bool,
     ) -> None:
         self.embeddings = embeddings
         self._cloud = cloud
@@ -168,17 +169,25 @@ class Scene:
         self._bank = bank
         self._vocabulary = vocabulary
         self._vector = vector
+        self._any_text = any_text
 
     @property
     def dropped(self) -> int:
         """Rows left out because they held NaN or infinity."""
         return self._cloud.dropped
 
+    @property
+    def candidates(self) -> tuple[NDArray[np.int64], ...]:
+        """Rows of the caller's array for each row of `embeddings`; they overlap."""
+        return tuple(self._cloud.rows[rows] for rows in self._parts.rows)
+
     @cached_property
     def regions(self) -> tuple[Region, ...]:
         """The things of the scene: of the candidates that lie over one another the one that is
         recognised best. No two share much; the surest comes first."""
-        best = self._scores.max(axis=1) if len(self.embeddings) else np.empty(0, np.float32)
+        if len(self.embeddings) == 0:
+            return ()
+        best = self._scores.max(axis=1)
         order = np.argsort(-best * self._parts.trust, kind="stable")
         chosen = apart(order.tolist(), self._parts.rows, len(self._cloud.rows), None)
         return tuple(self._region(i, float(best[i])) for i in chosen)
@@ -199,7 +208,7 @@ class Scene:
             raise InputError(f"top must be at least 1, not {top}")
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
-        asked = objects_asked(text, self._vocabulary)
+        asked = self._asked(text)
         scores = np.zeros(len(self.embeddings), np.float32)
         for name in asked:
             own = belief(self.embeddings, self._vector(name), self._vocabulary)
@@ -215,6 +224,15 @@ class Scene:
     ) -> tuple[SceneAnswer, ...]:
         """`query` for several texts."""
         return tuple(self.query(text, top, threshold) for text in texts)
+
+    def _asked(self, text: str) -> tuple[str, ...]:
+        try:
+            return objects_asked(text, self._vocabulary)
+        except VocabularyError:
+            # A full text encoder reads what holds no known name.
+            if self._any_text and isinstance(text, str) and text.strip():
+                return (text,)
+            raise
 
     @cached_property
     def _scores(self) -> NDArray[np.float32]:

@@ -11,6 +11,7 @@ from cg3d_sdk.version import __version__
 _VERBS = {
     "classify": ("cg3d_sdk.cli.classify", "classify_command"),
     "info": ("cg3d_sdk.cli.info", "info_command"),
+    "query": ("cg3d_sdk.cli.query", "query_command"),
     "index": ("cg3d_sdk.cli.index", "index_group"),
     "demo": ("cg3d_sdk.cli.demo", "demo_command"),
 }
@@ -27,6 +28,7 @@ def main() -> None:
       cg3d classify scan.pcd                       name one object, in metres, z up
       cg3d classify *.glb --up y                   meshes are mostly y up
       cg3d classify crop.npy --labels cup,bowl     choose among names
+      cg3d query room.pcd "where is the sofa?"      find a thing in a scene
       cg3d index build meshes -o my_index          shapes to search by words or by shape
       cg3d info                                    what the bundle is and how good
     """

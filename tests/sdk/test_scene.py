@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.scene.kmeans import KMeansSegmentation
 from cg3d_runtime.scene.objects import ObjectSegmentation
+from cg3d_runtime.scene.segmentation import candidates
 from cg3d_sdk import Recognizer, Scene
 from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.scene import ScenePoints
 
 THINGS = {"sofa": (1.6, 1.4), "chair": (4.4, 1.2), "lamp": (5.0, 4.6), "bed": (1.7, 4.2)}
 
@@ -164,3 +166,30 @@ def test_faults(recognizer: Recognizer, scene: Scene) -> None:
         scene.query("sofa", threshold=2)
     with pytest.raises(VocabularyError, match="no name"):
         scene.query("where is the xyzzy?")
+
+
+def test_a_full_text_encoder_is_asked_what_no_name_covers(
+    recognizer: Recognizer, scene: Scene
+) -> None:
+    asked: list[str] = []
+
+    def vector(text: str) -> np.ndarray:
+        asked.append(text)
+        return scene.embeddings[0]
+
+    cloud = ScenePoints.of(room()[0], "z")
+    parts = candidates(ObjectSegmentation()(cloud.local), cloud.local)
+    bank = recognizer.bank
+    free = Scene(cloud, parts, scene.embeddings, bank, bank, vector, any_text=True)
+    assert free.query("xyzzy").asked == ("xyzzy",)
+    assert asked == ["xyzzy"]
+    assert free.query("sofa").asked == ("sofa",)
+
+
+def test_a_floor_with_one_point_many_times_over_it() -> None:
+    rng = np.random.default_rng(0)
+    floor = np.column_stack([5 * rng.random((4000, 2)), np.zeros(4000)])
+    cloud = np.concatenate([floor, np.full((30, 3), 1.5)]).astype(np.float32)
+    parts = candidates(ObjectSegmentation()(cloud), cloud)
+    assert all(len(rows) >= 24 for rows in parts.rows)
+    assert not any((rows >= 4000).all() for rows in parts.rows)

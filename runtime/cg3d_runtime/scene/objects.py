@@ -34,8 +34,14 @@ _ROOM_HEIGHT = 1.8
 #: A plane with more than this share of the points beyond it bounds no room.
 _BEYOND_SHARE = 0.1
 
+#: |z| of the normal of a top that things stand on.
+_LEVEL = 0.9
+
 #: What stands on a top is lower than this, metres.
 _REACH = 1.0
+
+#: What stands on a top comes so near to it, metres.
+_FOOT = 0.1
 
 #: Cubes for components, in distances between points: close, usual, wide.
 _CLOSE, _USUAL, _WIDE = 1.6, 2.5, 4.5
@@ -49,8 +55,8 @@ _TRUST = {
     "usual": 1.0,
     "close": 1.0,
     "wide": 1.0,
-    "standing": 0.7,
-    "carried": 0.7,
+    "standing": 0.5,
+    "carried": 0.5,
     "halves": 0.35,
     "thirds": 0.25,
     "quarters": 0.2,
@@ -74,9 +80,9 @@ class ObjectSegmentation:
         structure = _structure(xyz, grid.size, found)
         rest = np.flatnonzero(structure < 0)
         building = Partition("structure", structure, _TRUST["structure"])
-        if len(rest) < LEAST_POINTS:
-            return (building,)
         inner = xyz[rest]
+        if len(rest) < LEAST_POINTS or not (inner != inner[0]).any():
+            return (building,)
         step = spacing(inner)
         ways = {}
         for name, width in (("usual", _USUAL), ("close", _CLOSE), ("wide", _WIDE)):
@@ -85,7 +91,7 @@ class ObjectSegmentation:
         tops = [plane for plane in found if plane.kind == "flat"]
         ways["standing"], ways["carried"] = _standing(inner, grid.of_point[rest], tops, grid, step)
         for name, pieces in (("halves", 2), ("thirds", 3), ("quarters", 4)):
-            ways[name] = _cut(inner, ways["usual"], pieces, step)
+            ways[name] = _cut(inner, ways["close"], pieces, step)
         return (
             *(
                 Partition(name, _spread(labels, rest, len(xyz)), _TRUST[name])
@@ -173,12 +179,14 @@ def _standing(
     step: float,
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Components of what stands on tops, and of what is left when that is taken away."""
-    above = np.zeros(len(inner), np.bool_)
+    height = np.full(len(inner), np.inf, np.float32)
     on = np.zeros(len(inner), np.bool_)
     order = np.argsort(cubes, kind="stable")
     starts = np.searchsorted(cubes[order], np.arange(len(grid) + 1))
     columns = grid.cells[:, 0] * (1 << 21) + grid.cells[:, 1]
     for top in tops:
+        if abs(top.normal[2]) < _LEVEL:
+            continue
         # Cubes are sorted by column, then by height.
         over = np.unique(columns[top.cubes])
         first, last = np.searchsorted(columns, over), np.searchsorted(columns, over, side="right")
@@ -189,11 +197,18 @@ def _standing(
             continue
         off, width = _about(top, inner[rows[mine]])
         base = float(np.median(off - (inner[rows[mine]] @ top.normal.astype(inner.dtype))))
-        height = inner[rows] @ top.normal.astype(inner.dtype) + base
-        on[rows[mine & (np.abs(height) <= width)]] = True
-        above[rows[(height > width) & (height < _REACH)]] = True
-    above &= ~on
-    return _parts(inner, above, step), _parts(inner, ~above, step)
+        over_top = inner[rows] @ top.normal.astype(inner.dtype) + base
+        on[rows[mine & (np.abs(over_top) <= width)]] = True
+        higher = (over_top > width) & (over_top < _REACH)
+        height[rows[higher]] = np.minimum(height[rows[higher]], over_top[higher])
+    above = np.isfinite(height) & ~on
+    standing = _parts(inner, above, step)
+    for rows in groups(standing):
+        # What hangs over a top does not stand on it.
+        if height[rows].min() > _FOOT:
+            above[rows] = False
+            standing[rows] = -1
+    return standing, _parts(inner, ~above, step)
 
 
 def _parts(

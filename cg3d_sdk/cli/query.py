@@ -1,0 +1,135 @@
+"""`cg3d query`: ask a scene where things are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from cg3d_sdk.cli.classify import ENGINES
+from cg3d_sdk.cli.output import percent, plain, ranked
+
+if TYPE_CHECKING:
+    from cg3d_runtime.engines.choose import EngineChoice
+    from cg3d_sdk.scene import Region, SceneAnswer
+
+
+@click.command("query", short_help="Ask a scene where things are.")
+@click.argument("scene", type=click.Path(path_type=Path))
+@click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
+@click.option(
+    "--top", default=3, show_default=True, type=click.IntRange(min=1), help="Answers to show."
+)
+@click.option(
+    "--threshold", type=click.FloatRange(0, 1), metavar="SHARE",
+    help="The score from which a thing counts as found; by default the measured one.",
+)  # fmt: skip
+@click.option(
+    "--segmentation", default="objects", show_default=True,
+    type=click.Choice(["objects", "k-means"]),
+    help="How the scene is cut; k-means is the paper's way.",
+)  # fmt: skip
+@click.option(
+    "--up", default="z", show_default=True, type=click.Choice(["z", "y"]),
+    help="The axis that points up: z for robots and most scans, y for most mesh files.",
+)  # fmt: skip
+@click.option(
+    "--bundle", type=click.Path(path_type=Path), metavar="DIR",
+    help="Folder of a bundle. By default the one that ships with cg3d-sdk.",
+)  # fmt: skip
+@click.option(
+    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
+    help="What runs the networks; auto takes the best that works (see `cg3d info`).",
+)  # fmt: skip
+@click.option(
+    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write a page with the best answer to each text, to look at.",
+)  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+def query_command(
+    scene: Path,
+    texts: tuple[str, ...],
+    top: int,
+    threshold: float | None,
+    segmentation: Literal["objects", "k-means"],
+    up: Literal["z", "y"],
+    bundle: Path | None,
+    engine: EngineChoice,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Ask where in SCENE, a cloud in metres, the things named by TEXT are.
+
+    A TEXT is a name, or a question that holds one ("where is the sofa?") or says what the thing is
+    for ("where can I sit down?"). All of them share one pass over the scene. Places are centres of
+    upright boxes in metres, z up.
+
+    \b
+    Examples:
+      cg3d query room.pcd chair
+      cg3d query room.pcd sofa "where can I sit down?" --top 1
+      cg3d query room.ply lamp --json
+    """
+    from cg3d_runtime.files import read_points
+    from cg3d_runtime.scene.kmeans import KMeansSegmentation
+    from cg3d_runtime.scene.objects import ObjectSegmentation
+    from cg3d_runtime.scene.scoring import FOUND
+    from cg3d_sdk.recognizer import Recognizer
+
+    recognizer = Recognizer(bundle, engine=engine, up=up)
+    least = FOUND if threshold is None else threshold
+    cut = ObjectSegmentation() if segmentation == "objects" else KMeansSegmentation()
+    cloud = read_points(scene)
+    room = recognizer.scene(cloud.points, segmentation=cut)
+    answers = room.query_many(texts, top, least)
+    if as_json:
+        document = {
+            "scene": str(scene),
+            "points": len(cloud.points),
+            "dropped": room.dropped,
+            "candidates": len(room.embeddings),
+            "bundle": recognizer.bundle.manifest.name,
+            "engine": recognizer.engine,
+            "answers": [answer.to_dict() for answer in answers],
+        }
+        click.echo(json.dumps(document, indent=1))
+    else:
+        for answer in answers:
+            _show(answer)
+    if output is not None:
+        from cg3d_sdk.page import PageEntry, write_page
+
+        entries = [
+            PageEntry(
+                f"{answer.question}: {'found' if answer.found else 'probably not here'}",
+                cloud.points[answer.regions[0].indices],
+                answer.regions[0].ranking,
+                up=up,
+            )
+            for answer in answers
+            if answer.regions
+        ]
+        write_page(output, entries, title=f"Answers of {scene.name}")
+        click.echo(f"Wrote {output}", err=True)
+
+
+def _show(answer: SceneAnswer) -> None:
+    asked = ", ".join(answer.asked)
+    meant = "" if (asked,) == (answer.question,) else f" ({plain(asked)})"
+    verdict = "" if answer.found else f"  probably not here (below {percent(answer.threshold)})"
+    click.echo(click.style(plain(answer.question), bold=True) + meant + verdict)
+    for number, region in enumerate(answer.regions, 1):
+        click.echo(f"  {number}. {percent(region.score):>7}  {_place(region)}")
+        click.echo(click.style(f"     looks like {ranked(region.ranking[:3])}", dim=True))
+
+
+def _place(region: Region) -> str:
+    box = region.oriented_box
+    x, y, z = box.centre
+    length, width, height = box.size
+    return (
+        f"at {x:.2f} {y:.2f} {z:.2f} m, {length:.2f} x {width:.2f} x {height:.2f} m, "
+        f"yaw {box.yaw:+.2f} rad, {len(region.indices)} points"
+    )

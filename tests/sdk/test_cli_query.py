@@ -1,0 +1,67 @@
+"""`cg3d query` from a file of points to lines, JSON and a page."""
+
+from __future__ import annotations
+
+import json
+from importlib import resources
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from cg3d_sdk.cli.main import main
+
+
+@pytest.fixture(scope="module")
+def scene(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    rng = np.random.default_rng(0)
+    floor = np.column_stack([5 * rng.random((9000, 2)), np.zeros(9000)])
+    file = Path(str(resources.files("cg3d_sdk") / "samples" / "chair.npz"))
+    with np.load(file, allow_pickle=False) as archive:
+        chair = archive["points"].astype(np.float64)
+    chair = 0.5 * chair / np.abs(chair).max()
+    chair += [2.0, 3.0, 0.03 - chair[:, 2].min()]
+    path = tmp_path_factory.mktemp("query") / "room.npy"
+    np.save(path, np.concatenate([floor, chair]).astype(np.float32))
+    return path
+
+
+def run(*arguments: object) -> tuple[int, str]:
+    result = CliRunner().invoke(main, ["query", *map(str, arguments)])
+    return result.exit_code, result.output
+
+
+def test_lines_say_what_and_where(scene: Path) -> None:
+    code, output = run(scene, "chair", "where can I sit down?", "--top", 1)
+    assert code == 0
+    lines = output.splitlines()
+    assert lines[0] == "chair"
+    assert lines[1].startswith("  1.")
+    x, y = map(float, lines[1].split(" at ")[1].split()[:2])
+    assert (x, y) == (pytest.approx(2.0, abs=0.2), pytest.approx(3.0, abs=0.2))
+    assert "where can I sit down? (chair, " in output
+
+
+def test_what_is_not_here_is_said(scene: Path) -> None:
+    code, output = run(scene, "refrigerator")
+    assert code == 0
+    assert "probably not here" in output
+    assert "probably not here" not in run(scene, "refrigerator", "--threshold", 0)[1]
+
+
+def test_json_and_page(scene: Path, tmp_path: Path) -> None:
+    page = tmp_path / "answer.html"
+    document = json.loads(run(scene, "chair", "--json")[1])
+    assert document["answers"][0]["found"] is True
+    assert document["points"] > 9000
+    assert len(document["answers"][0]["regions"][0]["oriented_box"]["size"]) == 3
+    code, _ = run(scene, "chair", "-o", page)
+    assert code == 0
+    assert "chair: found" in page.read_text(encoding="utf-8")
+
+
+def test_an_unknown_word_is_one_line(scene: Path) -> None:
+    code, output = run(scene, "where is the xyzzy?")
+    assert code == 1
+    assert output.startswith("Error: 'where is the xyzzy?' holds no name")
