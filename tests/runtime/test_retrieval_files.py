@@ -217,7 +217,7 @@ def test_a_kill_at_a_random_moment_leaves_a_whole_index(tmp_path: Path) -> None:
     generation(0, 4000).save(folder)
     code = _SAVER.format(tests=str(Path(__file__).parent))
     draw = random.Random(time.time_ns())
-    for _ in range(5):
+    for _ in range(4):
         child = subprocess.Popen(
             [sys.executable, "-c", code, str(folder)], stdout=subprocess.PIPE, text=True
         )
