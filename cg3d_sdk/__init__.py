@@ -11,12 +11,13 @@ from cg3d_runtime.errors import (
     VocabularyError,
 )
 from cg3d_sdk.recognizer import Recognizer
-from cg3d_sdk.results import Classification, Ranked
+from cg3d_sdk.results import UNKNOWN, Classification, Ranked
 from cg3d_sdk.scene import Region, Scene, SceneAnswer
 from cg3d_sdk.shape_index import ShapeIndex
 from cg3d_sdk.version import __version__
 
 __all__ = [
+    "UNKNOWN",
     "BundleError",
     "Cg3dError",
     "Classification",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from cg3d_runtime.bundle import Bundle, ImageEncoderInfo
 from cg3d_runtime.engines.choose import EngineChoice, Refusal, open_engine, open_part
 from cg3d_runtime.engines.engine import Engine
-from cg3d_runtime.errors import InputError, VocabularyError
+from cg3d_runtime.errors import BundleError, InputError, VocabularyError
 from cg3d_runtime.images import prepare_image
 from cg3d_runtime.points import Prepared, Up, prepare
 from cg3d_runtime.points.normalize import check_up
@@ -23,7 +24,7 @@ from cg3d_runtime.text.bank import TextBank
 from cg3d_runtime.text.encoder import TextEncoder
 from cg3d_runtime.text.space import TextSpace
 from cg3d_runtime.text.tokenizer import Tokenizer
-from cg3d_sdk.results import Classification, Ranked
+from cg3d_sdk.results import UNKNOWN, Classification, Ranked
 from cg3d_sdk.scene import Scene, SceneAnswer, ScenePoints
 
 #: The bundle that ships with the package.
@@ -54,13 +55,17 @@ class Recognizer:
             docs/engines.md compares them.
         up: the axis that points up in your clouds: "z" (robots, ROS) or "y" (most mesh files).
         threads: CPU threads of the engine; None leaves the choice to it.
+        reject: None names everything. Else a share from 0 to below 1: at most so much of what does
+            have one of the labels may be answered with "unknown", and what has none of them is
+            as far as that allows. docs/unknown.md says how far that is.
 
     Raises:
-        BundleError: the bundle is missing, damaged or of another format.
+        BundleError: the bundle is missing, damaged or of another format, or `reject` is given and
+            it was not calibrated.
         VocabularyError: a label is not in the bundle's vocabulary; the nearest ones are named.
         EngineError: no engine of that kind works here.
         DependencyError: no engine is installed; the message has the line that installs one.
-        InputError: `up` is not an axis.
+        InputError: `up` is not an axis, or `reject` not a share.
     """
 
     def __init__(
@@ -71,12 +76,17 @@ class Recognizer:
         engine: EngineChoice = "auto",
         up: Up = "z",
         threads: int | None = None,
+        reject: float | None = None,
     ) -> None:
         self.up: Up = check_up(up)
+        self.reject = _checked_share(reject)
         self.bundle = Bundle.open(default_bundle() if bundle is None else bundle)
         self._engine_options = (engine, threads)
         self._text = self.bundle.text()
         self._space = TextSpace(self._text.mean)
+        self.calibration = self.bundle.calibration()
+        if reject is not None and self.calibration is None:
+            raise BundleError(_not_calibrated(self.bundle.manifest.name))
         self.set_labels(labels)
         self._opened = open_part(self.bundle, "encoder", engine, threads)
 
@@ -96,7 +106,15 @@ class Recognizer:
         Raises:
             VocabularyError: a label is not in the bundle's vocabulary; the old names stay.
         """
-        self.bank = self._vocabulary if labels is None else self._vocabulary.select(labels)
+        bank = self._vocabulary if labels is None else self._vocabulary.select(labels)
+        if self.calibration is not None:
+            bank = replace(bank, logit_scale=self.calibration.logit_scale(len(bank)))
+        if self.reject is not None and UNKNOWN in bank:
+            raise VocabularyError(
+                f"with `reject` the label {UNKNOWN!r} is the answer for what has no label; give "
+                "yours another name"
+            )
+        self.bank = bank
 
     @property
     def vocabulary(self) -> tuple[str, ...]:
@@ -139,8 +157,10 @@ class Recognizer:
         embeddings = self._embed(prepared)
         scores = bank.score(embeddings) if prepared else np.empty((0, 0), np.float32)
         return [
-            _classification(bank.labels, row, embedding, cloud.dropped)
-            for row, embedding, cloud in zip(scores, embeddings, prepared, strict=True)
+            self._classification(bank, row, embedding, cloud.dropped, familiarity)
+            for row, embedding, cloud, familiarity in zip(
+                scores, embeddings, prepared, self._familiarity(bank, embeddings), strict=True
+            )
         ]
 
     def embed(
@@ -271,6 +291,30 @@ class Recognizer:
             rows.append(self._opened.engine.run({"points": batch})["embedding"])
         return np.concatenate(rows)
 
+    def _familiarity(
+        self, bank: TextBank, embeddings: NDArray[np.float32]
+    ) -> list[float | None]:
+        if self.calibration is None or not len(embeddings):
+            return [None] * len(embeddings)
+        evidence = self.calibration.evidence(embeddings, bank)
+        return [float(f) for f in self.calibration.familiarity(evidence, len(bank))]
+
+    def _classification(
+        self,
+        bank: TextBank,
+        scores: NDArray[np.float32],
+        embedding: NDArray[np.float32],
+        dropped: int,
+        familiarity: float | None,
+    ) -> Classification:
+        order = np.argsort(-scores, kind="stable")
+        ranking = tuple(Ranked(bank.labels[i], float(scores[i])) for i in order)
+        label, score = ranking[0].label, ranking[0].score
+        known = self.reject is None or familiarity is None or familiarity >= self.reject
+        if not known:
+            label, score = UNKNOWN, 0.0
+        return Classification(label, score, ranking, embedding, dropped, familiarity, known)
+
     @cached_property
     def _vocabulary(self) -> TextBank:
         return TextBank(
@@ -313,11 +357,18 @@ def _holds_arrays(points: object) -> bool:
     return isinstance(points, (list, tuple)) and (len(points) == 0 or np.ndim(points[0]) >= 2)
 
 
-def _classification(
-    labels: tuple[str, ...],
-    scores: NDArray[np.float32],
-    embedding: NDArray[np.float32],
-    dropped: int,
-) -> Classification:
-    ranking = tuple(Ranked(labels[i], float(scores[i])) for i in np.argsort(-scores, kind="stable"))
-    return Classification(ranking[0].label, ranking[0].score, ranking, embedding, dropped)
+def _not_calibrated(name: str) -> str:
+    return (
+        f"the bundle {name!r} was not calibrated, so it cannot tell what it does not know: leave "
+        "`reject` out, or calibrate it with `cg3d-train calibrate BUNDLE -o NEW_BUNDLE "
+        "--household DIR --clip-text DIR` (docs/unknown.md)"
+    )
+
+
+def _checked_share(reject: float | None) -> float | None:
+    if reject is not None and not (isinstance(reject, (int, float)) and 0 <= reject < 1):
+        raise InputError(
+            f"reject is the share of known objects that may be given up, from 0 to below 1 (0.1 "
+            f"is a tenth), not {reject!r}"
+        )
+    return reject

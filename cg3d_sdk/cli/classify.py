@@ -46,6 +46,10 @@ ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx"
     "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
     help="What runs the networks; auto takes the best that works (see `cg3d info`).",
 )  # fmt: skip
+@click.option(
+    "--reject", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE",
+    help="Answer 'unknown' where that costs at most this share of known objects, e.g. 0.1.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def classify_command(
@@ -57,6 +61,7 @@ def classify_command(
     top: int,
     up: Literal["z", "y"],
     engine: EngineChoice,
+    reject: float | None,
     as_json: bool,
 ) -> None:
     """Name the object in each of FILES: a cloud, or a mesh, which is sampled.
@@ -70,12 +75,12 @@ def classify_command(
       cg3d classify scan.pcd
       cg3d classify *.glb --up y --top 3
       cg3d classify crops/*.npy --labels cup,bowl,bottle
-      cg3d classify crop.npy --bundle my_bundle --json
+      cg3d classify crop.npy --bundle my_bundle --reject 0.1 --json
     """
     from cg3d_sdk.recognizer import Recognizer
 
     recognizer = Recognizer(
-        bundle, labels=_chosen_labels(labels, labels_file), engine=engine, up=up
+        bundle, labels=_chosen_labels(labels, labels_file), engine=engine, up=up, reject=reject
     )
     width = min(60, max(len(str(path)) for path in files))
     results: list[dict[str, Any]] = []
@@ -102,6 +107,7 @@ def classify_command(
             "engine": recognizer.engine,
             "up": up,
             "labels": len(recognizer.labels),
+            "reject": reject,
             "results": results,
             "errors": errors,
         }

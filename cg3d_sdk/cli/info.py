@@ -93,6 +93,14 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
     if manifest.image is not None:
         prompts = f", {manifest.image.prompts} visual prompts" if manifest.image.prompts else ""
         yield "image encoder", f"pictures of {manifest.image.size} x {manifest.image.size}{prompts}"
+    measured = manifest.calibration
+    yield (
+        "unknown",
+        "scores are not calibrated, and nothing is rejected (docs/unknown.md)"
+        if measured is None
+        else f"calibrated for {measured.levels[0].labels} to {measured.levels[-1].labels} labels; "
+        "classify --reject 0.1 refuses what it does not know",
+    )
     yield "files", f"{len(manifest.files)}, {_size(bundle) / 1e6:.1f} MB, every hash right"
     yield "licence", plain(manifest.licence)
     yield from _nested("parity", manifest.parity)

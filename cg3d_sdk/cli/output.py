@@ -27,8 +27,12 @@ def ranked(ranking: Sequence[Ranked]) -> str:
 def answer_line(name: str, width: int, result: Classification, top: int) -> str:
     """One line for one cloud: its name, the best label, the runners-up, dropped rows."""
     best = click.style(plain(result.label), bold=True)
-    line = f"{plain(name):<{width}}  {best} {percent(result.score)}"
-    if top > 1 and len(result.ranking) > 1:
+    line = f"{plain(name):<{width}}  {best}"
+    if not result.known:
+        line += click.style(f"  | most like {ranked(result.ranking[:top])}", dim=True)
+    else:
+        line += f" {percent(result.score)}"
+    if result.known and top > 1 and len(result.ranking) > 1:
         line += click.style(f"  | {ranked(result.ranking[1:top])}", dim=True)
     if result.dropped:
         line += f"  ({result.dropped} rows dropped)"

@@ -68,6 +68,7 @@ def test_json_is_one_document(cloud: Path, tmp_path: Path) -> None:
         "engine": "none",
         "up": "z",
         "labels": 4,
+        "reject": None,
         "results": [
             {
                 "file": str(cloud),
@@ -75,6 +76,8 @@ def test_json_is_one_document(cloud: Path, tmp_path: Path) -> None:
                 "faces": 0,
                 "label": "mug",
                 "score": 0.7,
+                "known": True,
+                "familiarity": None,
                 "ranking": [{"label": "mug", "score": 0.7}, {"label": "bowl", "score": 0.2}],
                 "dropped": 3,
             }
@@ -86,11 +89,17 @@ def test_json_is_one_document(cloud: Path, tmp_path: Path) -> None:
 def test_options_reach_the_recognizer(cloud: Path, stand_in: type[StandIn]) -> None:
     result = run(
         "classify", cloud, "--labels", " chair, bowl ,", "--up", "y", "--engine", "cpu",
-        "--bundle", "some/where",
+        "--bundle", "some/where", "--reject", 0.1,
     )  # fmt: skip
     assert result.exit_code == 0
     assert stand_in.made == [
-        {"bundle": Path("some/where"), "labels": ["chair", "bowl"], "up": "y", "engine": "cpu"}
+        {
+            "bundle": Path("some/where"),
+            "labels": ["chair", "bowl"],
+            "up": "y",
+            "engine": "cpu",
+            "reject": 0.1,
+        }
     ]
     assert "chair 70.0 %" in result.stdout
 

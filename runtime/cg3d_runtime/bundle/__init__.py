@@ -2,6 +2,8 @@
 
 from cg3d_runtime.bundle.manifest import (
     FORMAT,
+    CalibrationInfo,
+    CalibrationLevel,
     EncoderInfo,
     FileInfo,
     ImageEncoderInfo,
@@ -15,6 +17,8 @@ __all__ = [
     "FORMAT",
     "Bundle",
     "BundleText",
+    "CalibrationInfo",
+    "CalibrationLevel",
     "EncoderInfo",
     "FileInfo",
     "ImageEncoderInfo",

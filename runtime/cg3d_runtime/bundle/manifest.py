@@ -130,6 +130,38 @@ class TextInfo:
 
 
 @dataclass(frozen=True)
+class CalibrationLevel:
+    """What was measured for one number of labels; see `cg3d_runtime.text.calibration`.
+
+    Attributes:
+        labels: how many there were to choose from.
+        logit_scale: the factor on cosines with which scores are true.
+        cosine_weight: of the cosine to the nearest label, in the evidence.
+    """
+
+    labels: int
+    logit_scale: float
+    cosine_weight: float
+
+
+@dataclass(frozen=True)
+class CalibrationInfo:
+    """True scores and `unknown`, as `cg3d-train calibrate` measured them.
+
+    Attributes:
+        levels: by the number of labels, ascending.
+        record: the data that it was measured on, and how good it is.
+        direction: file of the direction, (d,) float32.
+        quantiles: file of the quantiles of the evidence of known objects, (levels, 101) float32.
+    """
+
+    levels: tuple[CalibrationLevel, ...]
+    record: dict[str, Any]
+    direction: str = "calibration/direction.npy"
+    quantiles: str = "calibration/quantiles.npy"
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that a bundle says about itself.
 
@@ -145,6 +177,8 @@ class Manifest:
         files: every file of the bundle but the manifest, by its place.
         format: the version of the bundle format.
         image: the image encoder; manifest.json has no such field where there is none.
+        calibration: what scores mean and what is unknown; None where it was not measured, and
+            then manifest.json has no such field.
     """
 
     name: str
@@ -158,6 +192,7 @@ class Manifest:
     files: dict[str, FileInfo] = field(default_factory=dict)
     format: int = FORMAT
     image: ImageEncoderInfo | None = None
+    calibration: CalibrationInfo | None = None
 
 
 def file_info(data: bytes) -> FileInfo:
@@ -203,6 +238,7 @@ def _decode(data: bytes) -> Manifest:
         )
     value.pop("digest", None)
     value.setdefault("image", None)
+    value.setdefault("calibration", None)
     manifest = decode(Manifest, value, MANIFEST)
     _check(manifest)
     # The digest is part of the text; comparing that also notices changed spaces and escapes.
@@ -249,6 +285,8 @@ def _with_digest(manifest: Manifest) -> bytes:
     value = asdict(manifest)
     if manifest.image is None:  # bundles from before there was one keep their digest
         del value["image"]
+    if manifest.calibration is None:  # bundles from before there was one keep their digest
+        del value["calibration"]
     try:
         return sealed(value)
     except (ValueError, TypeError) as error:
@@ -298,6 +336,21 @@ def _rules(manifest: Manifest) -> Iterator[tuple[str, bool, str]]:
         fine = len(image.std) == 3 and min(image.std) > 0
         yield "image.std", fine, "three numbers above 0"
         yield "image.prompts", image.prompts >= 0, "0 or more"
+    if manifest.calibration is not None:
+        yield from _calibration_rules(manifest.calibration.levels)
+
+
+def _calibration_rules(
+    levels: tuple[CalibrationLevel, ...],
+) -> Iterator[tuple[str, bool, str]]:
+    sizes = [level.labels for level in levels]
+    fine = 1 <= len(sizes) <= 100 and sizes[0] >= 1 and sizes == sorted(set(sizes))
+    yield "calibration.levels", fine, "1 to 100 levels of ascending numbers of labels"
+    for i, level in enumerate(levels):
+        where = f"calibration.levels[{i}]"
+        yield f"{where}.logit_scale", 0 < level.logit_scale <= 1e4, "above 0 and at most 10000"
+        weight = level.cosine_weight
+        yield f"{where}.cosine_weight", abs(weight) <= 1e4, "between -10000 and 10000"
 
 
 def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
@@ -311,3 +364,6 @@ def _references(manifest: Manifest) -> Iterator[tuple[str, str]]:
         yield "text.encoder.merges", text.encoder.merges
     if manifest.image is not None:
         yield "image.file", manifest.image.file
+    if manifest.calibration is not None:
+        yield "calibration.direction", manifest.calibration.direction
+        yield "calibration.quantiles", manifest.calibration.quantiles

@@ -20,7 +20,8 @@ from cg3d_runtime.bundle.manifest import (
     Manifest,
     decode_manifest,
 )
-from cg3d_runtime.errors import BundleError
+from cg3d_runtime.errors import BundleError, InputError
+from cg3d_runtime.text.calibration import SHARES, Calibration
 
 
 @dataclass(frozen=True)
@@ -137,6 +138,31 @@ class Bundle:
             info.logit_scale,
         )
 
+    def calibration(self) -> Calibration | None:
+        """What scores mean and what is unknown; None where the bundle does not say.
+
+        Raises:
+            BundleError: one of its files is damaged, or they do not fit each other.
+        """
+        info = self.manifest.calibration
+        if info is None:
+            return None
+        direction = self._vectors(info.direction, (self.manifest.encoder.embedding_dim,))
+        quantiles = self._vectors(info.quantiles, (len(info.levels), len(SHARES)))
+        try:
+            return Calibration(
+                direction,
+                tuple(level.labels for level in info.levels),
+                tuple(level.logit_scale for level in info.levels),
+                tuple(level.cosine_weight for level in info.levels),
+                quantiles,
+            )
+        except InputError as error:
+            raise BundleError(
+                f"{self.root}: its calibration is no use ({error}). Calibrate it again with "
+                "cg3d-train calibrate."
+            ) from error
+
     def verify(self) -> None:
         """Check every file, used or not.
 
@@ -146,6 +172,7 @@ class Bundle:
         for name in sorted(self.manifest.files):
             self.bytes(name)
         self.text()
+        self.calibration()
 
     def _vectors(self, name: str, shape: tuple[int, ...]) -> NDArray[np.float32]:
         array = self.array(name)

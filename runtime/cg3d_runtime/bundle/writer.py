@@ -10,6 +10,7 @@ from typing import Any
 from cg3d_runtime.bundle.folders import files_in, write_folder
 from cg3d_runtime.bundle.manifest import (
     MANIFEST,
+    CalibrationInfo,
     EncoderInfo,
     ImageEncoderInfo,
     Manifest,
@@ -40,6 +41,7 @@ def write_bundle(
     training: Mapping[str, Any],
     licence: str,
     image: ImageEncoderInfo | None = None,
+    calibration: CalibrationInfo | None = None,
 ) -> Bundle:
     """Write a bundle and open it again, every file checked.
 
@@ -49,7 +51,7 @@ def write_bundle(
     Args:
         folder: where the bundle will lie.
         files: the content of every file but the manifest, by its place in the bundle.
-        name, created, encoder, preprocess, text, parity, training, licence, image: see
+        name, created, encoder, preprocess, text, parity, training, licence, image, calibration: see
             `Manifest`.
 
     Raises:
@@ -71,6 +73,7 @@ def write_bundle(
             licence,
             infos,
             image=image,
+            calibration=calibration,
         )
     )
     decoded = decode_manifest(manifest)  # what cannot be read back is not written
