@@ -6,7 +6,7 @@ ones cut from real views of tables and from furnished worlds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -31,14 +31,23 @@ _TRIES = 200
 
 def made_clutter(
     clouds: Sequence[NDArray[np.float32]], count: int, rng: np.random.Generator
-) -> list[NDArray[np.float32]]:
-    """`count` generated clouds (m, 3), y up, in the unit sphere: pieces, surfaces, blobs in turn.
+) -> dict[str, list[NDArray[np.float32]]]:
+    """Generated clouds (m, 3), y up, in the unit sphere: `count` of each kind, by its name.
 
     Args:
         clouds: objects (n, 3), y up, to take pieces of.
+        count: of each kind.
+        rng: draws everything.
     """
-    makers = (lambda: _pieces(clouds, rng), lambda: _surfaces(rng), lambda: _blob(rng))
-    return [unit_sphere(makers[i % 3]().astype(np.float32)).xyz for i in range(count)]
+    kinds: dict[str, Callable[[], NDArray[np.float64]]] = {
+        "pieces of several things": lambda: _pieces(clouds, rng),
+        "bare surfaces": lambda: _surfaces(rng),
+        "lumps and swarms": lambda: _blob(rng),
+    }
+    return {
+        kind: [unit_sphere(make().astype(np.float32)).xyz for _ in range(count)]
+        for kind, make in kinds.items()
+    }
 
 
 def table_patches(folder: Path, count: int, rng: np.random.Generator) -> list[NDArray[np.float32]]:

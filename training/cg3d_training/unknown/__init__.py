@@ -1,0 +1,1 @@
+"""Knowing what is not known: scores that are true, and what is refused."""
