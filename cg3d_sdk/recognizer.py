@@ -291,9 +291,7 @@ class Recognizer:
             rows.append(self._opened.engine.run({"points": batch})["embedding"])
         return np.concatenate(rows)
 
-    def _familiarity(
-        self, bank: TextBank, embeddings: NDArray[np.float32]
-    ) -> list[float | None]:
+    def _familiarity(self, bank: TextBank, embeddings: NDArray[np.float32]) -> list[float | None]:
         if self.calibration is None or not len(embeddings):
             return [None] * len(embeddings)
         evidence = self.calibration.evidence(embeddings, bank)

@@ -20,7 +20,7 @@ from cg3d_training.data.clip_text import Vocabulary
 from cg3d_training.data.curated import read_curated
 from cg3d_training.data.household import load_household
 from cg3d_training.data.names import NameMatcher
-from cg3d_training.evaluate import MODELNET40, SCANOBJECTNN
+from cg3d_training.evaluation.tasks import MODELNET40, SCANOBJECTNN
 from cg3d_training.unknown.clouds import Shown, show, split_objects
 from cg3d_training.unknown.fit import fit_calibration
 from cg3d_training.unknown.report import UnknownReport, random_labels, unknown_report

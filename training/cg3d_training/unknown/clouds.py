@@ -19,6 +19,7 @@ from cg3d_training.data.clip_text import Vocabulary
 from cg3d_training.data.clutter import made_clutter, table_patches, world_crops
 from cg3d_training.data.household import HouseholdObject, HouseholdSet, held_out
 from cg3d_training.data.partial import PartialViews, partial_view
+from cg3d_training.evaluation.poses import yaw
 from cg3d_training.unknown.fit import Known
 
 #: How often each object is shown whole, and how often from one side.
@@ -138,14 +139,14 @@ def show(
         clouds[kind] = [
             view
             for i in chosen
-            for view in (_whole(objects.points(i), rng), _one_sided(objects.points(i), rng))
+            for view in (yaw(objects.points(i), rng), _one_sided(objects.points(i), rng))
         ]
     if tabletop:
         clouds["patches of real tables"] = table_patches(tabletop, _REAL, rng)
     for world in worlds:
         clouds[f"crops of {world.stem}"] = world_crops(world, _REAL, rng)
     shown = {
-        "whole": [_whole(objects.points(i), rng) for i in known * _VIEWS],
+        "whole": [yaw(objects.points(i), rng) for i in known * _VIEWS],
         "one side": [_one_sided(objects.points(i), rng) for i in known * _VIEWS],
         **{kind: made for kind, made in clouds.items() if made},
     }
@@ -156,16 +157,8 @@ def show(
     )
 
 
-def _whole(points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    """Turned about the vertical."""
-    angle = rng.uniform(0, 2 * np.pi)
-    c, s = np.cos(angle), np.sin(angle)
-    turned: NDArray[np.float32] = points @ np.array([[c, 0, -s], [0, 1, 0], [s, 0, c]], np.float32)
-    return turned
-
-
 def _one_sided(points: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
-    return partial_view(_whole(points, rng), PartialViews(most=1), rng)
+    return partial_view(yaw(points, rng), PartialViews(most=1), rng)
 
 
 def _embed(
