@@ -121,5 +121,5 @@ def write_calibrated(bundle: Bundle, found: Calibrated, output: Path) -> Bundle:
     return write_bundle(
         output, files, name=old.name, created=old.created, encoder=old.encoder,
         preprocess=old.preprocess, text=old.text, parity=old.parity, training=old.training,
-        licence=old.licence, calibration=info,
+        licence=old.licence, image=old.image, calibration=info,
     )  # fmt: skip
