@@ -144,7 +144,7 @@ class ScenePoints:
 
 
 class Scene:
-    """A scene that was cut into candidates and embedded once; questions cost next to nothing.
+    """A scene that was cut into candidates and embedded once; questions are cheap.
 
     Made by `Recognizer.scene`. Boxes and centroids are in metres, z up; a scene that was given
     y up is turned (x, -z, y).
