@@ -133,6 +133,8 @@ def _structure(
         members = free[inside]
         # A wall has two sides.
         for _ in range(_SIDES if plane.kind == "wall" else 1):
+            if len(members) == 0:
+                break
             off, width = _about(plane, xyz[members])
             close = np.abs(off) <= width
             if close.mean() < _SIDE_SHARE:
@@ -140,8 +142,6 @@ def _structure(
             labels[members[close]] = number
             number += 1
             members = members[~close]
-            if len(members) == 0:
-                break
         free = free[labels[free] < 0]
     # What lies beyond the floor or the ceiling is no thing in the room.
     for plane in floors:
@@ -160,8 +160,6 @@ def _about(plane: Plane, xyz: NDArray[np.floating]) -> tuple[NDArray[np.floating
     The layer is the mode of the distances: a picture on a wall, or the wall's other side, would
     pull a mean or a median away.
     """
-    if len(xyz) == 0:
-        return np.empty(0, xyz.dtype), _LEAST_NOISE
     off = (xyz - plane.low.astype(xyz.dtype)) @ plane.normal.astype(xyz.dtype)
     bins = ((off - off.min()) / _LAYER).astype(np.int64)
     fullest = int(np.bincount(bins).argmax())
