@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -97,3 +99,11 @@ def tiny_clip(tmp_path_factory: pytest.TempPathFactory) -> tuple[str, Path]:
     model = open_clip.create_model("tiny-for-tests")
     torch.save(model.state_dict(), folder / "weights.pt")
     return "tiny-for-tests", folder / "weights.pt"
+
+
+@pytest.fixture
+def ctrl_c() -> Iterator[None]:
+    """SIGINT raises KeyboardInterrupt, also where the tests run in the background."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)

@@ -217,6 +217,7 @@ def test_what_tensorrt_says_of_a_failed_build_is_passed_on() -> None:
         build_plan(PLAIN.SerializeToString(), NINE, BuildOptions(version_compatible=True))
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_ends_a_build(
     encoder_model: onnx.ModelProto,
     tensorrt: ModuleType,

@@ -60,6 +60,7 @@ def test_results_and_errors_come_out() -> None:
         run_watched(fails, "none", Phases(), threading.Event())
 
 
+@pytest.mark.usefixtures("ctrl_c")
 def test_an_interrupt_stops_the_work_before_it_returns() -> None:
     stop = threading.Event()
     ended = []
