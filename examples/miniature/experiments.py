@@ -18,11 +18,12 @@ from objects import copy_classes, write_json
 
 from cg3d_runtime.text.templates import fill
 from cg3d_training.checkpoint import load_checkpoint, read_tensors
-from cg3d_training.config import FinetuneConfig, load_config
+from cg3d_training.config import load_config
 from cg3d_training.data.clouds import one_order
 from cg3d_training.data.labelled import load_labelled
 from cg3d_training.data.shares import stratified
 from cg3d_training.data.triplet_set import PictureForm, TripletSet, picture
+from cg3d_training.finetuning.config import FinetuneConfig
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.losses import unit_rows
 from cg3d_training.teachers import DeepPrompts, Teacher, load_prompts, load_teacher

@@ -16,10 +16,11 @@ from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.points.prepare import prepare as prepare_cloud
 from cg3d_sdk import Recognizer
 from cg3d_training.checkpoint import load_checkpoint
-from cg3d_training.config import FinetuneConfig, LabelledConfig, OptimiserConfig
+from cg3d_training.config import OptimiserConfig
 from cg3d_training.data.mesh_list import list_meshes
 from cg3d_training.data.shards import ShardFolder
 from cg3d_training.data.triplets import TripletSettings
+from cg3d_training.finetuning.config import FinetuneConfig, LabelledConfig
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.prepare import prepare
 from cg3d_training.shapes import build

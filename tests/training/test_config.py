@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.config import FinetuneConfig, PretrainConfig, list_recipes, load_config
+from cg3d_training.config import PretrainConfig, list_recipes, load_config
+from cg3d_training.finetuning.config import FinetuneConfig
 
 
 @pytest.mark.parametrize("kind", [PretrainConfig, FinetuneConfig])

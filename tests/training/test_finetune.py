@@ -18,13 +18,14 @@ from torch import Tensor
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
 from cg3d_training.cli.main import main
-from cg3d_training.config import FinetuneConfig, LabelledConfig, OptimiserConfig, VotingConfig
+from cg3d_training.config import OptimiserConfig
 from cg3d_training.data.augment import Augmentation
 from cg3d_training.data.candidates import Candidates
 from cg3d_training.data.shares import every_nth, stratified
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.encoders.classifier import classifier_spec, load_body
 from cg3d_training.finetuning.classification import class_report, class_table, confusion_table
+from cg3d_training.finetuning.config import FinetuneConfig, LabelledConfig, VotingConfig
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.finetuning.voting import plain_logits, voted_logits
 from cg3d_training.runs.optimiser import learning_rate

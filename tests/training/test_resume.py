@@ -18,7 +18,8 @@ from torch.distributed.run import get_args_parser
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.cli.main import main
-from cg3d_training.config import FinetuneConfig, PretrainConfig, load_config
+from cg3d_training.config import PretrainConfig, load_config
+from cg3d_training.finetuning.config import FinetuneConfig
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.pretrain import pretrain
 from cg3d_training.runs.distributed import ALONE, World

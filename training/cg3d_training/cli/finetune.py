@@ -38,7 +38,7 @@ def finetune_command(
     """
     import dataclasses
 
-    from cg3d_training.config import FinetuneConfig
+    from cg3d_training.finetuning.config import FinetuneConfig
     from cg3d_training.finetuning.finetune import RESULTS, finetune
     from cg3d_training.finetuning.report import seed_table
 

@@ -32,7 +32,7 @@ from cg3d_training.checkpoint import (
     save_checkpoint,
     write_atomically,
 )
-from cg3d_training.config import FinetuneConfig, check_optimiser
+from cg3d_training.config import check_optimiser
 from cg3d_training.data.augment import augment
 from cg3d_training.data.candidates import Candidates
 from cg3d_training.data.labelled import load_labelled
@@ -40,6 +40,7 @@ from cg3d_training.data.shares import every_nth, stratified
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.encoders.classifier import classifier_spec, load_body
 from cg3d_training.finetuning.classification import ClassReport, class_report
+from cg3d_training.finetuning.config import FinetuneConfig
 from cg3d_training.finetuning.report import FinetuneResult, SeedResult, ValidationBest, as_markdown
 from cg3d_training.finetuning.voting import plain_logits, voted_logits
 from cg3d_training.runs.card import write_card

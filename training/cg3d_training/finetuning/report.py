@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from cg3d_training.config import FinetuneConfig
 from cg3d_training.finetuning.classification import ClassReport, class_table, confusion_table
+from cg3d_training.finetuning.config import FinetuneConfig
 
 #: What is averaged over the seeds.
 _MEASURES = ("overall", "mean_class", "top3")

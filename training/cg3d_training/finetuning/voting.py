@@ -7,10 +7,10 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from cg3d_training.config import VotingConfig
 from cg3d_training.data.augment import augment
 from cg3d_training.data.candidates import Candidates
 from cg3d_training.encoders import PointEncoder
+from cg3d_training.finetuning.config import VotingConfig
 
 _BATCH = 64
 

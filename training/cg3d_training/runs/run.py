@@ -15,8 +15,9 @@ from torch import Tensor
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
-from cg3d_training.config import FinetuneConfig, PretrainConfig, from_dict
+from cg3d_training.config import PretrainConfig, from_dict
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
+from cg3d_training.finetuning.config import FinetuneConfig
 from cg3d_training.runs.chunks import in_chunks
 from cg3d_training.runs.compiling import Function, compiled
 from cg3d_training.runs.distributed import ALONE, World, same_start, sum_gradients
