@@ -27,7 +27,7 @@ from cg3d_export.graph import encoder_graph
 from cg3d_export.int8 import int8_products
 from cg3d_export.parity import Parity, compare, graph_runner, holds, in_batches, row_cosines
 from cg3d_export.precision import half_products
-from cg3d_runtime.bundle.manifest import Precision
+from cg3d_runtime.bundle.parts import Precision
 from cg3d_runtime.points.prepare import PreprocessSpec, prepare
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk import Recognizer

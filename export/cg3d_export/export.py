@@ -24,7 +24,7 @@ from cg3d_export.text_part import TextPart, load_text_part
 from cg3d_runtime.bundle import Bundle, EncoderInfo, TextInfo
 from cg3d_runtime.bundle.arrays import encode_array
 from cg3d_runtime.bundle.labels import LabelRow, encode_labels
-from cg3d_runtime.bundle.manifest import Precision
+from cg3d_runtime.bundle.parts import Precision
 from cg3d_runtime.bundle.writer import check_replaceable, write_bundle
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.engines.cuda import cuda_device_count

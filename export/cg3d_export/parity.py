@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cg3d_export.precision import emulated, precision_share
-from cg3d_runtime.bundle.manifest import Precision
+from cg3d_runtime.bundle.parts import Precision
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.errors import BundleError
 

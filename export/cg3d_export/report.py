@@ -32,7 +32,7 @@ from cg3d_export.parity import (
 from cg3d_export.types import TypeRow, precision_table
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.bundle.fields import encode_json
-from cg3d_runtime.bundle.manifest import Precision
+from cg3d_runtime.bundle.parts import Precision
 from cg3d_runtime.engines.engine import Engine
 from cg3d_runtime.points.prepare import PreprocessSpec, prepare
 from cg3d_runtime.text.bank import TextBank

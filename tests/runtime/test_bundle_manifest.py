@@ -14,12 +14,12 @@ from made_bundles import content, manifest_fields
 
 from cg3d_runtime.bundle.manifest import (
     MAX_MANIFEST_BYTES,
-    ImageEncoderInfo,
     Manifest,
     decode_manifest,
     encode_manifest,
     file_info,
 )
+from cg3d_runtime.bundle.parts import ImageEncoderInfo
 from cg3d_runtime.errors import BundleError
 
 MANIFEST = Manifest(

@@ -1,13 +1,12 @@
 """The bundle format: a folder of plain files that holds a model and all it needs to be used."""
 
-from cg3d_runtime.bundle.manifest import (
-    FORMAT,
+from cg3d_runtime.bundle.manifest import FORMAT, Manifest
+from cg3d_runtime.bundle.parts import (
     CalibrationInfo,
     CalibrationLevel,
     EncoderInfo,
     FileInfo,
     ImageEncoderInfo,
-    Manifest,
     TextEncoderInfo,
     TextInfo,
 )

@@ -10,16 +10,13 @@ from typing import Any
 from cg3d_runtime.bundle.folders import files_in, write_folder
 from cg3d_runtime.bundle.manifest import (
     MANIFEST,
-    CalibrationInfo,
-    EncoderInfo,
-    ImageEncoderInfo,
     Manifest,
-    TextInfo,
     check_file_name,
     decode_manifest,
     encode_manifest,
     file_info,
 )
+from cg3d_runtime.bundle.parts import CalibrationInfo, EncoderInfo, ImageEncoderInfo, TextInfo
 from cg3d_runtime.bundle.reader import Bundle
 from cg3d_runtime.errors import BundleError
 from cg3d_runtime.points.prepare import PreprocessSpec

@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import Literal
 
 from cg3d_runtime.bundle.fields import decode, decode_json, sealed, short
-from cg3d_runtime.bundle.manifest import MAX_FILE_BYTES, FileInfo, check_file_info
+from cg3d_runtime.bundle.manifest import MAX_FILE_BYTES, check_file_info
+from cg3d_runtime.bundle.parts import FileInfo
 from cg3d_runtime.errors import BundleError
 
 #: The version of the sidecar's format.

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from cg3d_runtime.bundle.arrays import decode_array, npy_header
 from cg3d_runtime.bundle.fields import decode, decode_json, sealed, short
 from cg3d_runtime.bundle.folders import replace_file, sync_folder
-from cg3d_runtime.bundle.manifest import FileInfo
+from cg3d_runtime.bundle.parts import FileInfo
 from cg3d_runtime.errors import BundleError, InputError
 from cg3d_runtime.retrieval.entries import MAX_ID, MAX_METADATA, check_id
 from cg3d_runtime.retrieval.protocol import Origin
