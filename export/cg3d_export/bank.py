@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from cg3d_runtime.bundle import Bundle
-from cg3d_runtime.errors import BundleError
+from cg3d_runtime.errors import BundleError, first_line
 from cg3d_runtime.text.space import TextSpace
 
 #: How many of the best labels come out. TensorRT's TopK ends at 3840; people read ten.
@@ -110,9 +110,8 @@ def encoder_graph_of(bundle: Bundle) -> onnx.ModelProto:
     except BundleError:
         raise
     except Exception as error:  # protobuf's and the checker's errors share no other base
-        first = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise BundleError(
-            f"{where} is not an ONNX graph ({first[:200]}). Export the bundle again."
+            f"{where} is not an ONNX graph ({first_line(error)}). Export the bundle again."
         ) from error
     given = [value.name for value in model.graph.input]
     made = [value.name for value in model.graph.output]

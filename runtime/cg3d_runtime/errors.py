@@ -33,3 +33,8 @@ class DependencyError(Cg3dError):
 
 class TrainingError(Cg3dError):
     """A recipe, data set or checkpoint that training or export cannot work with."""
+
+
+def first_line(error: BaseException, most: int = 200) -> str:
+    """What a library's error says, short enough for a message of ours; its kind if it is silent."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import open_clip
 import pytest
+import small_encoders
 from small_clip import DIM, TEXT, VIT
 
 from cg3d_training.config import OptimiserConfig
@@ -22,10 +23,7 @@ from cg3d_training.triplets.config import (
     TripletDataConfig,
 )
 
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2, "embedding_dim": DIM,
-}  # fmt: skip
+TINY = small_encoders.TINY | {"embedding_dim": DIM}
 KINDS = ["airplane", "bottle", "table", "mug"]
 
 

@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from numpy.typing import NDArray
 from PIL import Image
+from small_encoders import TINY
 
 from cg3d_runtime.errors import DependencyError, TrainingError
 from cg3d_runtime.text.bank import TextBank
@@ -27,10 +28,6 @@ from cg3d_training.evaluation.subjects import open_subjects
 from cg3d_training.evaluation.table import markdown, plain
 from cg3d_training.evaluation.tasks import MODELNET40, POINTS_KEPT, SCANOBJECTNN, VIEWS
 
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 SHAPES = ("table", "ball", "ladder", "box")
 
 

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from small_encoders import TINY
 from timm.scheduler import CosineLRScheduler
 from torch import Tensor
 
@@ -31,10 +32,6 @@ from cg3d_training.finetuning.voting import plain_logits, voted_logits
 from cg3d_training.runs.optimiser import learning_rate
 from cg3d_training.runs.run import Run
 
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 MLP = {
     "points": 32, "width": 8, "expansion": [2, 1], "reduction": [2, 2], "neighbours": [4, 4],
     "blocks_before": [1, 1], "blocks_after": [1, 1],

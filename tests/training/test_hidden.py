@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from small_encoders import TINY
 from torch import Tensor
 
 from cg3d_runtime.errors import TrainingError
@@ -23,11 +24,6 @@ from cg3d_training.config import (
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.hidden import hidden_names, published_splits
 from cg3d_training.pretrain import pretrain, training_data
-
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 from click.testing import CliRunner
+from small_encoders import TINY
 
 from cg3d_runtime.errors import DependencyError, TrainingError
 from cg3d_training.cli.main import main
@@ -20,11 +21,6 @@ from cg3d_training.pretrain import pretrain
 from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.runs.meter import Meter
 from cg3d_training.runs.run import Run
-
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 
 
 @pytest.fixture

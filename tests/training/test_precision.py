@@ -9,16 +9,13 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
+from small_encoders import TINY
 
 from cg3d_training.config import DataConfig, LossConfig, OptimiserConfig, PretrainConfig
 from cg3d_training.encoders import EncoderSpec, build_encoder
 from cg3d_training.pretrain import pretrain
 from cg3d_training.runs.run import Run
 
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 SPEC = EncoderSpec("point_transformer", TINY)
 
 

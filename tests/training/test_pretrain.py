@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
+from small_encoders import TINY
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import load_checkpoint
@@ -22,11 +23,6 @@ from cg3d_training.config import (
 from cg3d_training.pretrain import pretrain, training_data
 from cg3d_training.runs.optimiser import learning_rate
 from cg3d_training.runs.run import Run
-
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ import pytest
 import torch
 from click.testing import CliRunner, Result
 from safetensors.torch import load_file
+from small_encoders import TINY
 from torch.distributed.run import get_args_parser
 
 from cg3d_runtime.errors import TrainingError
@@ -26,11 +27,6 @@ from cg3d_training.runs.distributed import ALONE, World
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.run import Run
 from cg3d_training.runs.unfinished import newest_unfinished, read_run
-
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from small_encoders import TINY
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
@@ -26,11 +27,6 @@ from cg3d_training.machine import memory, usable_cores
 from cg3d_training.pretrain import pretrain
 from cg3d_training.runs.card import write_card
 from cg3d_training.runs.environment import note_resume, note_start
-
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 
 
 def environment(folder: Path) -> dict[str, object]:

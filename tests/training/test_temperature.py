@@ -11,6 +11,7 @@ import pytest
 import torch
 from open_clip.loss import ClipLoss
 from safetensors.torch import load_file
+from small_encoders import TINY
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.config import DataConfig, LossConfig, OptimiserConfig, PretrainConfig
@@ -18,11 +19,6 @@ from cg3d_training.losses import contrastive_loss, unit_rows
 from cg3d_training.pretrain import pretrain
 from cg3d_training.runs.run import Run
 from cg3d_training.temperature import Temperature, check_temperature
-
-TINY = {
-    "points": 64, "groups": 8, "group_size": 8, "patch_hidden": [8, 16], "patch_dim": 16,
-    "width": 32, "depth": 1, "heads": 2,
-}  # fmt: skip
 
 
 @pytest.fixture

@@ -7,7 +7,6 @@ recipe and the training record as JSON, so a checkpoint explains itself.
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +17,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 
@@ -74,7 +74,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
         "record": checkpoint.record,
     }
     metadata = {"format": _FORMAT, "about": json.dumps(about, sort_keys=True)}
-    write_atomically(path, to_bytes(tensors, metadata))
+    replace_file(path, to_bytes(tensors, metadata))
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
@@ -121,20 +121,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
             f"{path} is not a safetensors file ({error}). Checkpoints are safetensors; "
             "`cg3d-train import` converts official .pth files."
         ) from error
-
-
-def write_atomically(path: Path, data: bytes) -> None:
-    """Write a file so that it is there whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def cpu_state(module: torch.nn.Module | Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -21,12 +21,13 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
+from cg3d_runtime.bundle.folders import replace_file_with
 from cg3d_runtime.errors import Cg3dError, DependencyError, TrainingError
 from cg3d_sdk.version import __version__
 from cg3d_training.data.isolated import run_isolated
 from cg3d_training.data.mesh_list import MeshItem
 from cg3d_training.data.samples import encode_sample
-from cg3d_training.data.shards import is_indexed, write_index, write_shard, write_whole
+from cg3d_training.data.shards import is_indexed, write_index, write_shard
 from cg3d_training.data.triplets import TripletSettings, make_triplet
 
 #: What could not be used: a line for each object, with the reason.
@@ -112,7 +113,7 @@ def prepare(
         _collect_reports(out, items)
         write_index(out, quiet=False)
     shutil.rmtree(out / _PARTS, ignore_errors=True)
-    for leftover in out.glob(".*.tmp"):  # of a run that was killed
+    for leftover in out.glob(".*.new-*"):  # of a run that was killed
         leftover.unlink(missing_ok=True)
     broken = _broken(out)
     seconds = time.monotonic() - begun
@@ -170,7 +171,7 @@ def _make_one(
     except Exception as error:  # noqa: BLE001  # one strange file must not end a run of days
         _write_report(out, row, item, f"{type(error).__name__}: {error}"[:300])
     else:
-        write_whole(_part(out, row), [part])
+        replace_file_with(_part(out, row), [part])
 
 
 def _died(out: Path, task: _Task) -> None:
@@ -205,7 +206,7 @@ def _shard(out: Path, number: int) -> Path:
 
 def _write_report(out: Path, row: int, item: MeshItem, reason: str) -> None:
     line = {"file": item.file, "name": item.name, "reason": reason}
-    write_whole(_report_path(out, row), [json.dumps(line, ensure_ascii=False).encode()])
+    replace_file_with(_report_path(out, row), [json.dumps(line, ensure_ascii=False).encode()])
 
 
 def _collect_reports(out: Path, items: Sequence[MeshItem]) -> None:
@@ -216,7 +217,7 @@ def _collect_reports(out: Path, items: Sequence[MeshItem]) -> None:
             reports[item.file] = json.loads(_report_path(out, row).read_text("utf-8"))
     known = [reports[item.file] for item in items if item.file in reports]
     lines = (json.dumps(report, ensure_ascii=False) + "\n" for report in known)
-    write_whole(out / BROKEN, (line.encode() for line in lines))
+    replace_file_with(out / BROKEN, (line.encode() for line in lines))
 
 
 def _broken(out: Path) -> list[dict[str, str]]:
@@ -252,7 +253,7 @@ def _begin(out: Path, state: dict[str, Any]) -> None:
         if out.exists() and any(out.iterdir()):
             raise TrainingError(f"{out} is not empty and not a folder of `prepare`: choose another")
         (out / _PARTS).mkdir(parents=True)
-        write_whole(path, [json.dumps(state, indent=1).encode()])
+        replace_file_with(path, [json.dumps(state, indent=1).encode()])
         return
     try:
         before = json.loads(path.read_text("utf-8"))

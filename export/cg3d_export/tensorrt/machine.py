@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from cg3d_runtime.engines.cuda import CudaDevice, cuda_device
-from cg3d_runtime.errors import DependencyError, EngineError
+from cg3d_runtime.errors import DependencyError, EngineError, first_line
 
 #: The oldest version that has strongly typed networks, named tensors and progress monitors.
 OLDEST = (10, 0)
@@ -55,7 +55,7 @@ def load_tensorrt() -> Any:
         trt = importlib.import_module("tensorrt")
         version = str(trt.__version__)
     except Exception as error:  # a broken installation raises anything, OSError among others
-        raise DependencyError(f"TensorRT does not import ({_first_line(error)})") from error
+        raise DependencyError(f"TensorRT does not import ({first_line(error)})") from error
     numbers = tuple(int(n) for n in re.findall(r"\d+", version)[:2])
     if numbers < OLDEST:
         raise DependencyError(
@@ -99,7 +99,3 @@ def require_machine(machine: Machine, bundle: str) -> None:
         "cg3d-sdk[gpu]\n"
         "With --dry-run this command shows what would be built."
     )
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

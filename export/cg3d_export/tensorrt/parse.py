@@ -9,7 +9,7 @@ import onnx
 
 from cg3d_export.names import module_of
 from cg3d_runtime.engines.plan import Profile
-from cg3d_runtime.errors import EngineError, InputError
+from cg3d_runtime.errors import EngineError, InputError, first_line
 
 #: Faults shown; the rest follow from them more often than not.
 _SHOWN = 5
@@ -26,7 +26,7 @@ def read_onnx(model: bytes, part: str) -> onnx.ModelProto:
         onnx.checker.check_model(proto)
     except Exception as error:  # protobuf's and the checker's errors share no other base
         raise EngineError(
-            f"{part}: its {len(model)} bytes are not a whole ONNX graph ({_first_line(error)}). "
+            f"{part}: its {len(model)} bytes are not a whole ONNX graph ({first_line(error)}). "
             "Copy or export the bundle again."
         ) from error
     return proto
@@ -109,7 +109,3 @@ def _describe(fault: Any, proto: onnx.ModelProto) -> str:
     module = module_of(name)
     place = f"of the module {module}" if module else "outside any module"
     return f"node {name!r} (operator {operator}, {place}): {code}{reason}"
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

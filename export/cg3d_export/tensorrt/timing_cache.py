@@ -9,11 +9,11 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
 from cg3d_export.tensorrt.machine import Machine
+from cg3d_runtime.bundle.folders import replace_file_with
 
 _MAGIC = b"cg3d timing cache 1 "
 
@@ -83,20 +83,12 @@ def read_timing_cache(path: Path, key: CacheKey) -> tuple[bytes, str]:
 def write_timing_cache(path: Path, key: CacheKey, data: bytes) -> str:
     """Replace the cache as a whole; a note instead where that fails. A stranger's file stays."""
     said = {"key": key.__dict__, "sha256": hashlib.sha256(data).hexdigest()}
-    temporary = None
     try:
         if path.exists() and not _is_ours(path):
             return ""
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".timing-", delete=False) as file:
-            temporary = Path(file.name)
-            file.write(_MAGIC + json.dumps(said, sort_keys=True).encode() + b"\n" + data)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
+        head = _MAGIC + json.dumps(said, sort_keys=True).encode() + b"\n"
+        replace_file_with(path, [head, data])
     except OSError as error:
-        if temporary is not None:
-            temporary.unlink(missing_ok=True)
         return f"the timing cache {path} cannot be written ({error}): the next build starts anew"
     return ""
 

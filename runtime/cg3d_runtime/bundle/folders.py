@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 
 
@@ -26,7 +26,7 @@ def write_folder(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         for place, data in files.items():
-            _write(temporary / place, data)
+            _write(temporary / place, [data])
         _sync_folders(temporary)
         check(temporary)
         _swap(temporary, target)
@@ -40,9 +40,17 @@ def replace_file(path: Path, data: bytes) -> None:
     Raises:
         OSError: the disk refused.
     """
+    replace_file_with(path, [data])
+
+
+def replace_file_with(path: Path, parts: Iterable[bytes]) -> None:
+    """`replace_file` for what need not be in memory at once.
+
+    A process that is killed leaves ".NAME.new-..." behind.
+    """
     temporary = _sibling(path, "new")
     try:
-        _write(temporary, data)
+        _write(temporary, parts)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -61,10 +69,10 @@ def _sibling(target: Path, purpose: str) -> Path:
     return target.with_name(f".{target.name}.{purpose}-{uuid.uuid4().hex[:8]}")
 
 
-def _write(path: Path, data: bytes) -> None:
+def _write(path: Path, parts: Iterable[bytes]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("xb") as file:
-        file.write(data)
+        file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
 

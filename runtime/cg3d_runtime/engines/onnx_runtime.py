@@ -16,7 +16,7 @@ from cg3d_runtime.engines.onnx_providers import (
     create_session,
     placement,
 )
-from cg3d_runtime.errors import DependencyError, EngineError
+from cg3d_runtime.errors import DependencyError, EngineError, first_line
 
 #: ONNX Runtime's names of the types that networks here take.
 _DTYPES: dict[str, np.dtype[Any]] = {
@@ -86,7 +86,7 @@ class OnnxRuntimeEngine:
                     "it again with --precision fp16 for ONNX Runtime."
                 )
             raise EngineError(
-                f"{self.name} could not load the network: {_first_line(error)}. {advice}"
+                f"{self.name} could not load the network: {first_line(error, 300)}. {advice}"
             ) from error
         self.name = f"{title} ({placement(self._session, device)})"
         self._inputs = {entry.name: _describe(entry) for entry in self._session.get_inputs()}
@@ -101,7 +101,7 @@ class OnnxRuntimeEngine:
         try:
             outputs = self._session.run(self._outputs, dict(inputs))
         except Exception as error:  # its errors share no other base
-            raise EngineError(f"{self.name} failed to run: {_first_line(error)}") from error
+            raise EngineError(f"{self.name} failed to run: {first_line(error, 300)}") from error
         return dict(zip(self._outputs, outputs, strict=True))
 
     def _check(self, inputs: Mapping[str, NDArray[Any]]) -> None:
@@ -159,7 +159,3 @@ def _describe(entry: Any) -> _Input:
         )
     shape = (n if isinstance(n, int) else str(n or "any") for n in entry.shape)
     return _Input(dtype, tuple(shape))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

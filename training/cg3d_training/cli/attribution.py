@@ -21,11 +21,11 @@ def attribution_command(config: str, overrides: tuple[str, ...], output: Path) -
     Example:
       cg3d-train attribution --config household-small -o ATTRIBUTION.md
     """
+    from cg3d_runtime.bundle.folders import replace_file
     from cg3d_training.attribution import attribution
-    from cg3d_training.checkpoint import write_atomically
     from cg3d_training.config import PretrainConfig, load_config
     from cg3d_training.pretrain import training_data
 
     objects = training_data(load_config(PretrainConfig, config, overrides)).train.objects
-    write_atomically(output, attribution(objects).encode())
+    replace_file(output, attribution(objects).encode())
     click.echo(f"{output}: {len(objects)} objects")

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
 from pathlib import Path
@@ -20,6 +19,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from cg3d_runtime.bundle.folders import replace_file_with
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.samples import BLOCK, Sample, decode_sample, members, split_name
 from cg3d_training.data.shard_index import (
@@ -118,7 +118,7 @@ def write_shard(path: Path, samples: Iterable[bytes]) -> None:
         yield from samples
         yield bytes(2 * BLOCK)
 
-    write_whole(path, blocks())
+    replace_file_with(path, blocks())
 
 
 def write_index(folder: Path, quiet: bool = True) -> ShardIndex:
@@ -139,31 +139,17 @@ def write_index(folder: Path, quiet: bool = True) -> ShardIndex:
             with (folder / entry.shard).open("rb") as file:
                 yield _line(object_line(_read(file, entry)))
 
-    write_whole(folder / OBJECTS, lines())
+    replace_file_with(folder / OBJECTS, lines())
     sums = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths}
-    write_whole(folder / SUMS, [json.dumps(sums, indent=1).encode()])
+    replace_file_with(folder / SUMS, [json.dumps(sums, indent=1).encode()])
     entries = (asdict(index[row]) for row in range(len(index)))
-    write_whole(folder / INDEX, (_line(entry) for entry in entries))
+    replace_file_with(folder / INDEX, (_line(entry) for entry in entries))
     return index
 
 
 def is_indexed(folder: Path) -> bool:
     """Whether a folder has all that `write_index` writes."""
     return all((folder / name).is_file() for name in (INDEX, OBJECTS, SUMS))
-
-
-def write_whole(path: Path, parts: Iterable[bytes]) -> None:
-    """Write a file so that it is there whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with temporary.open("wb") as file:
-            for part in parts:
-                file.write(part)
-            file.flush()
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _line(values: dict[str, Any]) -> bytes:

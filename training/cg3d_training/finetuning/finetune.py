@@ -24,14 +24,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import (
-    Checkpoint,
-    cpu_state,
-    load_checkpoint,
-    save_checkpoint,
-    write_atomically,
-)
+from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
 from cg3d_training.config import check_optimiser
 from cg3d_training.data.augment import augment
 from cg3d_training.data.candidates import Candidates
@@ -114,15 +109,15 @@ def finetune(
     data = _load(config, build_encoder(spec).points)
     recipe = json.dumps(dataclasses.asdict(config), indent=1, sort_keys=True)
     if not resume:
-        write_atomically(output / "config.json", recipe.encode())
+        replace_file(output / "config.json", recipe.encode())
     results = []
     for seed in config.seeds:
         own = dataclasses.replace(config, seeds=(seed,))
         folder = output / f"seed-{seed}"
         results.append(_one_seed(own, spec, start, data, folder, resume, device, log))
     result = FinetuneResult(data.classes, tuple(results))
-    write_atomically(output / RESULTS, json.dumps(result.as_dict(config)).encode())
-    write_atomically(output / "report.md", as_markdown(result, config).encode())
+    replace_file(output / RESULTS, json.dumps(result.as_dict(config)).encode())
+    replace_file(output / "report.md", as_markdown(result, config).encode())
     return result
 
 

@@ -10,7 +10,8 @@ from typing import Any
 
 import yaml
 
-from cg3d_training.checkpoint import Checkpoint, load_checkpoint, write_atomically
+from cg3d_runtime.bundle.folders import replace_file
+from cg3d_training.checkpoint import Checkpoint, load_checkpoint
 from cg3d_training.runs.environment import ENVIRONMENT
 from cg3d_training.runs.loggers import LOG
 
@@ -40,7 +41,7 @@ def write_card(file: Path, verb: str, tests: Mapping[str, float] | None = None) 
         ["## Environment", *_environment(file.parent, checkpoint.record)],
     ]
     text = "\n\n".join("\n".join(lines) for lines in sections) + "\n"
-    write_atomically(file.with_name(CARD), text.encode())
+    replace_file(file.with_name(CARD), text.encode())
 
 
 def _what(checkpoint: Checkpoint, verb: str) -> list[str]:

@@ -16,9 +16,9 @@ import numpy as np
 import safetensors
 import torch
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
 from cg3d_sdk.version import __version__
-from cg3d_training.checkpoint import write_atomically
 from cg3d_training.machine import memory, processor, usable_cores
 
 ENVIRONMENT = "environment.json"
@@ -91,7 +91,7 @@ def note_resume(folder: Path, processes: int, epoch: int) -> None:
 
 
 def _write(folder: Path, about: dict[str, Any]) -> None:
-    write_atomically(folder / ENVIRONMENT, json.dumps(about, indent=1).encode())
+    replace_file(folder / ENVIRONMENT, json.dumps(about, indent=1).encode())
 
 
 def run_facts(seconds: float, epochs: int, seed: int) -> dict[str, Any]:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.dependencies import require
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import write_atomically
 
 LOG = "log.jsonl"
 _WANDB_ID = "wandb-id"
@@ -96,7 +96,7 @@ class WeightsAndBiases:
             project=os.environ.get("WANDB_PROJECT", "cg3d"), name=folder.name, dir=str(folder),
             config=dict(config), id=known, resume="allow",
         )  # fmt: skip
-        write_atomically(file, str(self._run.id).encode())
+        replace_file(file, str(self._run.id).encode())
 
     def step(self, step: int, values: Mapping[str, float]) -> None:
         """One number for each value."""

@@ -13,8 +13,9 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
+from cg3d_training.checkpoint import cpu_state, read_tensors
 from cg3d_training.config import PretrainConfig, from_dict
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.finetuning.config import FinetuneConfig
@@ -236,7 +237,7 @@ class Run(Generic[C]):
         about = about | {"steps": self._steps, "scaler": self._scaler.state_dict()}
         metadata = {"state": json.dumps(about), "config": self._config_json()}
         tensors |= self.further_state()
-        write_atomically(self.output / STATE, to_bytes(tensors | more, metadata))
+        replace_file(self.output / STATE, to_bytes(tensors | more, metadata))
 
     def further_state(self) -> dict[str, Tensor]:
         """What a kind of run trains beside the encoder, for the state."""
@@ -257,9 +258,9 @@ class Run(Generic[C]):
             )
         if not self.world.is_first:
             return
-        write_atomically(self.output / "config.json", self._config_json().encode())
+        replace_file(self.output / "config.json", self._config_json().encode())
         note_start(self.output, self.world.size)
-        write_atomically(self.output / LOG, b"")
+        replace_file(self.output / LOG, b"")
         self._open_loggers()
 
     def load(self) -> None:
@@ -311,7 +312,7 @@ class Run(Generic[C]):
         if not self.world.is_first:
             return
         lines = (self.output / LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
-        write_atomically(self.output / LOG, "".join(line + "\n" for line in lines).encode())
+        replace_file(self.output / LOG, "".join(line + "\n" for line in lines).encode())
         note_resume(self.output, self.world.size, self.epoch)
         self._open_loggers(len(self._inside[0]) if self._inside else 0)
 

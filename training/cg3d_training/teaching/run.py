@@ -18,8 +18,9 @@ import torch
 from safetensors.torch import save as to_bytes
 from torch import Tensor
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
+from cg3d_training.checkpoint import cpu_state, read_tensors
 from cg3d_training.runs.environment import note_resume, note_start
 from cg3d_training.runs.loggers import LOG, Logger, open_loggers
 from cg3d_training.runs.meter import Meter
@@ -108,7 +109,7 @@ class TeachingRun:
             tensors |= {f"optimiser.{i}.{k}": v for k, v in cpu_state(state).items()}
         about = {"epoch": self.epoch, "steps": self._steps, "seconds": self.seconds()}
         metadata = {"state": json.dumps(about), "config": self._config_json()}
-        write_atomically(self.output / STATE, to_bytes(tensors, metadata))
+        replace_file(self.output / STATE, to_bytes(tensors, metadata))
 
     def start(self) -> None:
         """Begin in a folder that holds no other run.
@@ -120,9 +121,9 @@ class TeachingRun:
             raise TrainingError(
                 f"{self.output} holds a run already: go on with --resume, or choose another folder"
             )
-        write_atomically(self.output / "config.json", self._config_json().encode())
+        replace_file(self.output / "config.json", self._config_json().encode())
         note_start(self.output, 1)
-        write_atomically(self.output / LOG, b"")
+        replace_file(self.output / LOG, b"")
         self._loggers = open_loggers(self._log, self.output, 0, self.config)
 
     def load(self) -> None:
@@ -150,7 +151,7 @@ class TeachingRun:
                 k: v if k == "step" else v.to(device) for k, v in state.items()
             }
         lines = (self.output / LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
-        write_atomically(self.output / LOG, "".join(line + "\n" for line in lines).encode())
+        replace_file(self.output / LOG, "".join(line + "\n" for line in lines).encode())
         note_resume(self.output, 1, self.epoch)
         self._loggers = open_loggers(self._log, self.output, self._steps, self.config)
 

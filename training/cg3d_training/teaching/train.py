@@ -23,8 +23,9 @@ from numpy.typing import NDArray
 from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import cpu_state, write_atomically
+from cg3d_training.checkpoint import cpu_state
 from cg3d_training.data.shards import ShardFolder
 from cg3d_training.data.triplet_set import CaptionTable, TripletSet
 from cg3d_training.losses import class_positives, diagonal_positives, nce, unit_rows
@@ -166,9 +167,9 @@ def _write_model(
         "model_cfg": model.config,
         "preprocess_cfg": {"mean": list(model.image_mean), "std": list(model.image_std)},
     }
-    write_atomically(output / CONFIG, json.dumps(about, indent=1).encode())
+    replace_file(output / CONFIG, json.dumps(about, indent=1).encode())
     metadata = {
         "recipe": json.dumps(dataclasses.asdict(config), sort_keys=True),
         "record": json.dumps(record, sort_keys=True),
     }
-    write_atomically(output / WEIGHTS, to_bytes(cpu_state(trained), metadata))
+    replace_file(output / WEIGHTS, to_bytes(cpu_state(trained), metadata))

@@ -11,8 +11,9 @@ from typing import Any
 import torch
 from safetensors.torch import save as to_bytes
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import cpu_state, read_tensors, write_atomically
+from cg3d_training.checkpoint import cpu_state, read_tensors
 from cg3d_training.config import from_dict
 from cg3d_training.text.model import TextTower, TextTowerConfig
 
@@ -46,7 +47,7 @@ def save_text_encoder(path: Path, checkpoint: TextCheckpoint) -> None:
     }
     tensors = {name: value.contiguous() for name, value in cpu_state(checkpoint.tower).items()}
     metadata = {"format": _FORMAT, "about": json.dumps(about, sort_keys=True)}
-    write_atomically(path, to_bytes(tensors, metadata))
+    replace_file(path, to_bytes(tensors, metadata))
 
 
 def load_text_encoder(path: Path) -> TextCheckpoint:

@@ -24,8 +24,9 @@ import numpy as np
 import torch
 from safetensors.torch import save as to_bytes
 
+from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint, write_atomically
+from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint
 from cg3d_training.config import check_optimiser
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
@@ -161,7 +162,7 @@ def pretrain_triplets(
     if world.is_first:
         if prompts is not None:
             data = to_bytes(cpu_state(prompts), prompt_record(config))
-            write_atomically(output / PROMPTS, data)
+            replace_file(output / PROMPTS, data)
         save_checkpoint(output / RESULT, checkpoint)
         write_card(output / RESULT, "pretrain-triplets")
     leave_world()
