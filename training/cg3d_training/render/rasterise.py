@@ -26,7 +26,7 @@ class Hits:
     """What the pixels see, one row for each that sees anything.
 
     Attributes:
-        pixel: (n,) int64, row * size + column, rising.
+        pixel: (n,) int64, row * width + column, rising.
         face: (n,) int64 the nearest face at the middle of the pixel; of faces equally near the
             first.
         weights: (n, 3) float64 barycentric coordinates on the face, in space.
@@ -42,7 +42,7 @@ class Hits:
 def rasterise(
     screen: NDArray[np.float64],
     faces: NDArray[np.int64],
-    size: int,
+    size: int | tuple[int, int],
     porous: NDArray[np.bool_] | None = None,
     solid: Solid | None = None,
 ) -> Hits:
@@ -52,29 +52,30 @@ def rasterise(
         screen: (v, 3) x and y in pixels and depth, from `Camera.project`.
         faces: (f, 3) rows of `screen`. A face with a corner that is not in front of the camera
             is left out: there is no clipping, cameras stand outside of objects.
-        size: pixels on a side.
+        size: pixels on a side, or width and height.
         porous: (f,) faces that `solid` has to be asked about, because they may have holes.
         solid: called for the fragments of those.
     """
+    width, height = (size, size) if isinstance(size, int) else size
     corners = screen[faces]
     sound = np.isfinite(corners).all(axis=(1, 2)) & (corners[..., 2] > 0).all(axis=1)
     sound &= np.abs(_twice_area(corners)) > _SMALLEST
-    nearest = np.zeros(size * size, dtype=np.uint64)
-    for rows in _chunks(corners, np.flatnonzero(sound), size):
-        which, pixel = _fragments(corners[rows], size)
+    nearest = np.zeros(width * height, dtype=np.uint64)
+    for rows in _chunks(corners, np.flatnonzero(sound), width, height):
+        which, pixel = _fragments(corners[rows], width, height)
         face = rows[which]
         if porous is not None and solid is not None:
             asked = np.flatnonzero(porous[face])
-            weights, _ = _inside(corners[face[asked]], pixel[asked], size)
+            weights, _ = _inside(corners[face[asked]], pixel[asked], width)
             keep = np.ones(len(face), dtype=bool)
             keep[asked] = solid(face[asked], weights)
             which, pixel, face = which[keep], pixel[keep], face[keep]
-        near = _nearness(corners[rows], which, pixel, size).view(np.uint32).astype(np.uint64)
+        near = _nearness(corners[rows], which, pixel, width).view(np.uint32).astype(np.uint64)
         # Floats above zero are ordered as their bits are; the lower half breaks ties by face.
         np.maximum.at(nearest, pixel, (near << _FACE_BITS) | (_LAST_FACE - face.astype(np.uint64)))
     seen = np.flatnonzero(nearest)
     face = (_LAST_FACE - (nearest[seen] & _LAST_FACE)).astype(np.int64)
-    weights, depth = _inside(corners[face], seen, size)
+    weights, depth = _inside(corners[face], seen, width)
     return Hits(seen, face, weights, depth)
 
 
@@ -89,11 +90,11 @@ def _twice_area(corners: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def _chunks(
-    corners: NDArray[np.float64], sound: NDArray[np.int64], size: int
+    corners: NDArray[np.float64], sound: NDArray[np.int64], width: int, height: int
 ) -> Iterator[NDArray[np.int64]]:
     """Runs of faces with no more than about `_CHUNK` pixels in their bounding boxes."""
-    low = corners[sound, :, :2].min(axis=1).clip(0, size)
-    high = corners[sound, :, :2].max(axis=1).clip(0, size)
+    low = corners[sound, :, :2].min(axis=1).clip(0, (width, height))
+    high = corners[sound, :, :2].max(axis=1).clip(0, (width, height))
     boxes = np.cumsum((np.ceil(high) - np.floor(low) + 1).prod(axis=1))
     last = boxes[-1] if len(boxes) else 0.0
     cuts = np.searchsorted(boxes, np.arange(_CHUNK, last, _CHUNK))
@@ -103,12 +104,12 @@ def _chunks(
 
 
 def _fragments(
-    corners: NDArray[np.float64], size: int
+    corners: NDArray[np.float64], width: int, height: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The pixels whose middle is in a triangle or on its edge: rows of `corners`, and pixels."""
     y = corners[..., 1]
-    first = np.ceil(y.min(axis=1) - 0.5).clip(0, size).astype(np.int64)
-    last = np.floor(y.max(axis=1) - 0.5).clip(-1, size - 1).astype(np.int64)
+    first = np.ceil(y.min(axis=1) - 0.5).clip(0, height).astype(np.int64)
+    last = np.floor(y.max(axis=1) - 0.5).clip(-1, height - 1).astype(np.int64)
     owner, row = _runs(first, (last - first + 1).clip(min=0))
     middle = row + 0.5
     left, right = np.full(len(row), np.inf), np.full(len(row), -np.inf)
@@ -123,10 +124,10 @@ def _fragments(
         crossed = (middle >= top[owner, 1]) & (middle <= bottom[owner, 1]) & (rise[owner] > 0)
         left = np.where(crossed, np.minimum(left, x), left)
         right = np.where(crossed, np.maximum(right, x), right)
-    begin = np.ceil(left - 0.5).clip(0, size).astype(np.int64)
-    end = np.floor(right - 0.5).clip(-1, size - 1).astype(np.int64)
+    begin = np.ceil(left - 0.5).clip(0, width).astype(np.int64)
+    end = np.floor(right - 0.5).clip(-1, width - 1).astype(np.int64)
     span, column = _runs(begin, (end - begin + 1).clip(min=0))
-    return owner[span], row[span] * size + column
+    return owner[span], row[span] * width + column
 
 
 def _runs(
@@ -142,7 +143,7 @@ def _nearness(
     corners: NDArray[np.float64],
     which: NDArray[np.int64],
     pixel: NDArray[np.int64],
-    size: int,
+    width: int,
 ) -> NDArray[np.float32]:
     """(n,) 1 / depth of fragments, which is a plane over the picture."""
     near = 1 / corners[..., 2]
@@ -152,16 +153,16 @@ def _nearness(
     across = (one * (c - a)[:, 1] - two * (b - a)[:, 1]) / area
     down = (two * (b - a)[:, 0] - one * (c - a)[:, 0]) / area
     at_zero = near[:, 0] - across * (a[:, 0] - 0.5) - down * (a[:, 1] - 0.5)
-    value = at_zero[which] + across[which] * (pixel % size) + down[which] * (pixel // size)
+    value = at_zero[which] + across[which] * (pixel % width) + down[which] * (pixel // width)
     # A sliver's plane is steep, and rounding may lead out of it.
     return value.clip(near.min(axis=1)[which], near.max(axis=1)[which]).astype(np.float32)
 
 
 def _inside(
-    corners: NDArray[np.float64], pixel: NDArray[np.int64], size: int
+    corners: NDArray[np.float64], pixel: NDArray[np.int64], width: int
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Barycentric coordinates in space and depth at the middle of pixels, (n, 3) and (n,)."""
-    here = np.stack([pixel % size + 0.5, pixel // size + 0.5], axis=1)
+    here = np.stack([pixel % width + 0.5, pixel // width + 0.5], axis=1)
     offsets = corners[..., :2] - here[:, None]
     flat = np.stack(
         [
