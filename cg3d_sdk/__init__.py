@@ -14,6 +14,7 @@ from cg3d_sdk.recognizer import Recognizer
 from cg3d_sdk.results import UNKNOWN, Classification, Ranked
 from cg3d_sdk.scene import Region, Scene, SceneAnswer
 from cg3d_sdk.shape_index import ShapeIndex
+from cg3d_sdk.timings import Timings
 from cg3d_sdk.version import __version__
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "Scene",
     "SceneAnswer",
     "ShapeIndex",
+    "Timings",
     "VocabularyError",
     "__version__",
 ]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from cg3d_runtime.scene.scoring import FOUND, apart, belief
 from cg3d_runtime.scene.segmentation import Candidates
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.results import Ranked
+from cg3d_sdk.timings import NOT_TIMED, Timings
 
 #: Names in the ranking of a region.
 _NAMES = 5
@@ -87,6 +89,8 @@ class SceneAnswer:
             if nothing was found.
         found: whether the best reaches `threshold`. If not, the thing is probably not here.
         threshold: the score from which an answer counts.
+        timings: where the time went: of `Scene.query` the question alone, of `Recognizer.query`
+            the scene too.
     """
 
     question: str
@@ -94,6 +98,7 @@ class SceneAnswer:
     regions: tuple[Region, ...]
     found: bool
     threshold: float
+    timings: Timings = field(default=NOT_TIMED, compare=False)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -151,6 +156,7 @@ class Scene:
 
     Attributes:
         embeddings: (c, d) float32 unit rows, one for each candidate.
+        timings: what cutting and embedding took.
     """
 
     def __init__(
@@ -162,8 +168,10 @@ class Scene:
         vocabulary: TextBank,
         vector: Callable[[str], NDArray[np.float32]],
         any_text: bool,
+        timings: Timings = NOT_TIMED,
     ) -> None:
         self.embeddings = embeddings
+        self.timings = timings
         self._cloud = cloud
         self._parts = parts
         self._bank = bank
@@ -204,6 +212,7 @@ class Scene:
             VocabularyError: the text holds no name that the bundle knows.
             InputError: `top` is below 1, or the threshold no share.
         """
+        start = perf_counter()
         if top < 1:
             raise InputError(f"top must be at least 1, not {top}")
         if not 0 <= threshold <= 1:
@@ -217,7 +226,8 @@ class Scene:
         chosen = apart(order.tolist(), self._parts.rows, len(self._cloud.rows), top)
         regions = tuple(self._region(i, float(scores[i])) for i in chosen)
         found = bool(regions) and regions[0].score >= threshold
-        return SceneAnswer(text, asked, regions, found, threshold)
+        spent = Timings(score=perf_counter() - start, clouds=len(self.embeddings))
+        return SceneAnswer(text, asked, regions, found, threshold, spent)
 
     def query_many(
         self, texts: Sequence[str], top: int = 3, threshold: float = FOUND

@@ -83,6 +83,8 @@ def test_up_is_an_option_of_the_call_too(recognizer: Recognizer, cloud: np.ndarr
     assert recognizer.classify(y_up).embedding @ plain.embedding < 0.999
     with pytest.raises(InputError, match="up='x'"):
         Recognizer(up="x")  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="batch=0"):
+        Recognizer(batch=0)
 
 
 def test_many_at_once_are_the_single_answers(recognizer: Recognizer) -> None:

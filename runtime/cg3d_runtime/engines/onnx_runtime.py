@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cg3d_runtime.dependencies import require
+from cg3d_runtime.engines.forks import ForkGuard
 from cg3d_runtime.engines.onnx_providers import (
     PROVIDERS,
     OrtDevice,
@@ -53,7 +55,7 @@ class _Input:
 
 
 class OnnxRuntimeEngine:
-    """A network in an ONNX Runtime session. Thread-safe.
+    """A network in an ONNX Runtime session. Thread-safe; in a forked child it is an error.
 
     Args:
         model: the bytes of an ONNX file without external data.
@@ -88,6 +90,8 @@ class OnnxRuntimeEngine:
             raise EngineError(
                 f"{self.name} could not load the network: {first_line(error, 300)}. {advice}"
             ) from error
+        self._guard = ForkGuard(self._session)
+        self.device = device
         self.name = f"{title} ({placement(self._session, device)})"
         self._inputs = {entry.name: _describe(entry) for entry in self._session.get_inputs()}
         self._outputs = [entry.name for entry in self._session.get_outputs()]
@@ -97,6 +101,7 @@ class OnnxRuntimeEngine:
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network once; see `Engine.run`."""
+        self._guard.check(self.name)
         self._check(inputs)
         try:
             outputs = self._session.run(self._outputs, dict(inputs))
@@ -126,9 +131,14 @@ class OnnxRuntimeEngine:
 def load_onnxruntime() -> Any:
     """The package `onnxruntime`, which two wheels provide.
 
+    Newer wheels (1.31 does) report to their maker, from a thread that starts at the import and
+    makes forked children hang at their exit. A robot has no use for that, so it is off, unless
+    ORT_DISABLE_TELEMETRY is already set.
+
     Raises:
         DependencyError: neither is installed.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read when the library is loaded
     try:
         return require("onnxruntime", "cpu", "Running a bundle")
     except DependencyError as error:

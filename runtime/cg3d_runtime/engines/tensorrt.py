@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.engines.cuda import cuda_device
 from cg3d_runtime.engines.cuda_memory import CudaStream
+from cg3d_runtime.engines.forks import ForkGuard
 from cg3d_runtime.engines.machine import check_machine, plan_header
 from cg3d_runtime.engines.place import REBUILD
 from cg3d_runtime.engines.sidecar import PlanInfo
@@ -58,6 +59,7 @@ class TensorRTEngine:
         self._title = f"tensorrt {trt.__version__} ({device.name}, {info.precision}"
         self._session = _open(trt, plan, info, rebuild)
         self._close = weakref.finalize(self, self._session.close)
+        self._guard = ForkGuard(self._session, self._close.detach)
 
     @property
     def name(self) -> str:
@@ -66,6 +68,7 @@ class TensorRTEngine:
 
     def run(self, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         """Run the network; see `Engine.run`."""
+        self._guard.check(self.name)
         with self._lock:
             if not self._close.alive:
                 raise EngineError("the engine was closed; open it again")
