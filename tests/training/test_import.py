@@ -20,7 +20,7 @@ from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.cli.main import main
 from cg3d_training.encoders import create_encoder
-from cg3d_training.importing import import_official
+from cg3d_training.importing import import_checkpoint
 
 
 @pytest.fixture(scope="module")
@@ -98,14 +98,14 @@ def test_what_the_checkpoint_says(elite: dict[str, Tensor], tmp_path: Path) -> N
 def test_numbers_that_are_none_are_left_out(elite: dict[str, Tensor], tmp_path: Path) -> None:
     metrics = {"acc": float("nan"), "huge": 10**400, "many": torch.ones(2), "left": 1.5}
     file = write(tmp_path / "a.pth", elite, epoch=10**400, metrics=metrics)
-    imported = import_official(file, 100.0).record["imported"]
+    imported = import_checkpoint(file).record["imported"]
     assert (imported["epoch"], imported["metrics"]) == (None, {"left": 1.5})
 
 
 def test_files_of_old_torch_versions(elite: dict[str, Tensor], tmp_path: Path) -> None:
     file = tmp_path / "old.pth"
     torch.save({"base_model": elite}, file, _use_new_zipfile_serialization=False)
-    assert import_official(file, 100.0).record["imported"]["epoch"] is None
+    assert import_checkpoint(file).record["imported"]["epoch"] is None
 
 
 class Payload:
@@ -141,7 +141,7 @@ def test_a_malicious_file_runs_nothing(elite: dict[str, Tensor], tmp_path: Path,
 def test_what_a_file_wants_is_named(elite: dict[str, Tensor], tmp_path: Path) -> None:
     file = write(tmp_path / "more.pth", elite, where=Path("x"))
     with pytest.raises(TrainingError, match=r"asks for pathlib[\w.]*Path,"):
-        import_official(file, 100.0)
+        import_checkpoint(file)
 
 
 def test_keys_that_do_not_belong_are_listed(elite: dict[str, Tensor], tmp_path: Path) -> None:
@@ -156,7 +156,7 @@ def test_keys_that_do_not_belong_are_listed(elite: dict[str, Tensor], tmp_path: 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"state_dict": {}, "args": argparse.Namespace()}, "no 'base_model'.*: args, state_dict"),
+        ({"state_dict": {}, "args": argparse.Namespace()}, "a 'base_model'.*: args, state_dict"),
         ({}, "no keys"),
         ([1], "holds a list"),
         ({"base_model": {"a": torch.zeros(1)}}, "no cls_token and no embedding"),
@@ -173,7 +173,7 @@ def test_keys_that_do_not_belong_are_listed(elite: dict[str, Tensor], tmp_path: 
 def test_other_contents(tmp_path: Path, content: object, message: str) -> None:
     torch.save(content, tmp_path / "a.pth")
     with pytest.raises(TrainingError, match=message):
-        import_official(tmp_path / "a.pth", 100.0)
+        import_checkpoint(tmp_path / "a.pth")
 
 
 def test_damaged_files(tmp_path: Path) -> None:
@@ -189,19 +189,19 @@ def test_damaged_files(tmp_path: Path) -> None:
                 data[rng.integers(len(data))] ^= 1 << rng.integers(8)
             (tmp_path / "damaged.pth").write_bytes(data)
             with pytest.raises(TrainingError):  # an intact one holds no encoder either
-                import_official(tmp_path / "damaged.pth", 100.0)
+                import_checkpoint(tmp_path / "damaged.pth")
 
 
 def test_the_file_must_be_there(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"nothing\.pth: no such file"):
-        import_official(tmp_path / "nothing.pth", 100.0)
+        import_checkpoint(tmp_path / "nothing.pth")
     assert run(tmp_path / "nothing.pth", "-o", tmp_path / "b").exit_code == 2
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, float("nan"), float("inf")])
 def test_a_logit_scale_is_a_number_above_zero(tmp_path: Path, scale: float) -> None:
     with pytest.raises(TrainingError, match="logit_scale"):
-        import_official(tmp_path / "any.pth", scale)
+        import_checkpoint(tmp_path / "any.pth", scale)
 
 
 def test_an_unsafe_torch_is_refused(
@@ -210,4 +210,4 @@ def test_an_unsafe_torch_is_refused(
     file = write(tmp_path / "a.pth", elite)
     monkeypatch.setattr(torch, "__version__", torch.torch_version.TorchVersion("2.5.1"))
     with pytest.raises(TrainingError, match=r"2\.5\.1 .*2\.6 or newer"):
-        import_official(file, 100.0)
+        import_checkpoint(file)

@@ -8,12 +8,14 @@ from torch import Tensor
 from cg3d_runtime.points.sampling import MAX_THREADS, NEAR_ORIGIN
 
 
-def furthest_point_sample(points: Tensor, m: int) -> Tensor:
+def furthest_point_sample(points: Tensor, m: int, skip_origin: bool = True) -> Tensor:
     """Batched furthest point sampling; the rules are `cg3d_runtime`'s `furthest_point_sample`.
 
     Args:
         points: (B, N, 3) float32.
         m: how many to select.
+        skip_origin: the rule of the official operator that points near the origin count for
+            nothing.
 
     Returns:
         (B, m) int64 indices.
@@ -24,7 +26,8 @@ def furthest_point_sample(points: Tensor, m: int) -> Tensor:
     order = torch.argsort((k % threads) * n + k)
     x, y, z = points[:, order].unbind(-1)
     nearest = torch.full((batch, n), 1e10, device=points.device)
-    nearest[x * x + y * y + z * z <= float(NEAR_ORIGIN)] = -1.0
+    if skip_origin:
+        nearest[x * x + y * y + z * z <= float(NEAR_ORIGIN)] = -1.0
     chosen = torch.empty(batch, m, dtype=torch.long, device=points.device)
     last = torch.zeros(batch, 1, dtype=torch.long, device=points.device)
     for i in range(m):
@@ -61,6 +64,28 @@ def nearest_neighbours(points: Tensor, centres: Tensor, k: int) -> Tensor:
     distance = (centres**2).sum(-1, keepdim=True) + (points**2).sum(-1)[:, None, :] - 2.0 * cross
     # sorted=True because TensorRT refuses the unsorted form.
     return distance.topk(k, dim=-1, largest=False, sorted=True).indices
+
+
+def ball_neighbours(points: Tensor, centres: Tensor, radius: float, k: int) -> Tensor:
+    """The first k points in the order of their rows that lie within a radius of each centre.
+
+    Where there are fewer, the first is repeated (PointNet++).
+
+    Args:
+        points: (B, N, 3) float32.
+        centres: (B, M, 3) float32, each one of the points.
+
+    Returns:
+        (B, M, min(k, N)) int64 indices into the points.
+    """
+    n = points.shape[1]
+    distance = -2.0 * (centres @ points.transpose(1, 2))
+    distance += (centres**2).sum(-1, keepdim=True)
+    distance += (points**2).sum(-1)[:, None, :]
+    rows = torch.arange(n, device=points.device).expand(distance.shape)
+    within = torch.where(distance > radius**2, n, rows)
+    first = within.topk(min(k, n), dim=-1, largest=False, sorted=True).values
+    return torch.where(first == n, first[..., :1], first)
 
 
 def gather_rows(values: Tensor, indices: Tensor) -> Tensor:

@@ -63,10 +63,10 @@ def load_official_spec(state: Mapping[str, Tensor]) -> tuple[EncoderSpec, PointE
         raise TrainingError("these weights have the same key with and without 'module.' in front")
     spec, name = _spec(plain)
     encoder = build_encoder(spec)
-    faults = list(_faults(encoder.state_dict(), plain))
-    if faults:
+    wrong = list(faults(encoder.state_dict(), plain))
+    if wrong:
         raise TrainingError(
-            f"these weights are not those of the official {name}: {'; '.join(faults)}"
+            f"these weights are not those of the official {name}: {'; '.join(wrong)}"
         )
     encoder.load_state_dict(plain, strict=True)
     return spec, encoder.eval()
@@ -96,7 +96,7 @@ def _spec(state: Mapping[str, Tensor]) -> tuple[EncoderSpec, str]:
     )
 
 
-def _faults(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterable[str]:
+def faults(expected: Mapping[str, Tensor], found: Mapping[str, Tensor]) -> Iterable[str]:
     """What keeps weights from being loaded."""
     unknown, missing = sorted(found.keys() - expected), sorted(expected.keys() - found)
     if unknown:

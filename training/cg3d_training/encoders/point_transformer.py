@@ -54,13 +54,22 @@ class PointTransformerConfig:
 
 
 class PatchEncoder(nn.Module):
-    """Mini-PointNet: the points of a patch, relative to its centre, to one feature."""
+    """Mini-PointNet: the points of a patch, relative to its centre, to one feature.
 
-    def __init__(self, hidden: tuple[int, int], out: int) -> None:
+    Args:
+        hidden: widths of the first and the second half.
+        out: width of the feature.
+        channels: of a point; beyond 3 with its colour.
+    """
+
+    def __init__(self, hidden: tuple[int, int], out: int, channels: int = 3) -> None:
         super().__init__()
         first, second = hidden
         self.first_conv = nn.Sequential(
-            nn.Conv1d(3, first, 1), nn.BatchNorm1d(first), nn.ReLU(), nn.Conv1d(first, second, 1)
+            nn.Conv1d(channels, first, 1),
+            nn.BatchNorm1d(first),
+            nn.ReLU(),
+            nn.Conv1d(first, second, 1),
         )
         self.second_conv = nn.Sequential(
             nn.Conv1d(2 * second, 2 * second, 1),
@@ -70,12 +79,12 @@ class PatchEncoder(nn.Module):
         )
 
     def forward(self, patches: Tensor) -> Tensor:
-        """(B, G, k, 3) to (B, G, out)."""
-        batch, groups, k, _ = patches.shape
+        """(B, G, k, channels) to (B, G, out)."""
+        batch, groups, k, channels = patches.shape
         first, norm1, _, second = self.first_conv
         widen, norm2, _, narrow = self.second_conv
         # Kernel-1 convolutions written as products of rows: the same numbers, twice the speed.
-        points = patches.reshape(-1, 3)
+        points = patches.reshape(-1, channels)
         local = _rows(second, functional.relu(norm1(_rows(first, points))))
         whole = local.reshape(batch * groups, k, -1).amax(dim=1)
         # conv([whole, local]) = conv_a(whole) + conv_b(local): the whole is convolved once per
@@ -154,7 +163,7 @@ class Blocks(nn.Module):
 
     def __init__(self, config: PointTransformerConfig) -> None:
         super().__init__()
-        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        rates = torch.linspace(0, config.drop_path, config.depth, device="cpu").tolist()
         self.blocks = nn.ModuleList(
             Block(config.width, config.heads, config.mlp_ratio, rate) for rate in rates
         )

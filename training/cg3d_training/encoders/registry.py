@@ -12,7 +12,7 @@ import importlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from importlib import resources
-from typing import Any
+from typing import Any, ClassVar
 
 import yaml
 from torch import Tensor, nn
@@ -28,9 +28,12 @@ class PointEncoder(nn.Module, ABC):
         points: the number of points that it is made for.
         fewest_points: the least that `embed_ordered` takes.
         embedding_dim: the size of its output.
+        any_order: whether it was trained on points drawn at random, and gets them so in
+            evaluation; else on furthest point samples.
     """
 
     config: Any
+    any_order: ClassVar[bool] = False
     points: int
     fewest_points: int
     embedding_dim: int
@@ -48,6 +51,9 @@ class PointEncoder(nn.Module, ABC):
 _ARCHITECTURES = {
     "point_transformer": "cg3d_training.encoders.point_transformer",
     "point_mlp": "cg3d_training.encoders.point_mlp",
+    "ulip": "cg3d_training.encoders.ulip",
+    "open_shape": "cg3d_training.encoders.open_shape",
+    "uni3d": "cg3d_training.encoders.uni3d",
 }
 _REGISTRY: dict[str, tuple[type[PointEncoder], type]] = {}
 

@@ -17,6 +17,7 @@ from cg3d_runtime.text.space import TextSpace
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.data.clip_text import Vocabulary
+from cg3d_training.evaluation.any_order import embed_any_order
 from cg3d_training.runs.run import RESULT
 
 #: As `cg3d-export` writes it: points to choose from, for each that the encoder takes.
@@ -88,6 +89,8 @@ class CheckpointSubject:
 
     def embed(self, clouds: Sequence[NDArray[np.float32]], up: Up) -> NDArray[np.float32]:
         """(n, d) float32 unit rows of clouds (m, 3)."""
+        if self._encoder.any_order:
+            return embed_any_order(self._encoder, clouds, up)
         ready = np.stack([prepare(cloud, self._spec, up).cloud for cloud in clouds])
         with torch.inference_mode():
             rows = self._encoder.embed_ordered(torch.from_numpy(ready))
