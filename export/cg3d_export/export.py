@@ -10,17 +10,17 @@ from pathlib import Path
 
 import onnx
 
-from cg3d_export.against_torch import TORCH, text_parity, torch_runner, worst_modules
+from cg3d_export.against_torch import TORCH, torch_runner, worst_modules
 from cg3d_export.bisect import blame, worst_layers
 from cg3d_export.clouds import CheckClouds, check_clouds
-from cg3d_export.graph import OPSET, encoder_graph, text_graph
+from cg3d_export.graph import OPSET, encoder_graph
 from cg3d_export.image_part import load_image_part
 from cg3d_export.int8 import int8_products
 from cg3d_export.parity import graph_runner, holds, require_parity
-from cg3d_export.precision import half_products, half_weights
+from cg3d_export.precision import half_products
 from cg3d_export.report import ExportReport, Runner, make_report, report_json
 from cg3d_export.report_html import report_html
-from cg3d_export.text_part import TextPart, load_text_part
+from cg3d_export.text_part import TextPart, export_text_encoder, load_text_part, merges
 from cg3d_runtime.bundle import Bundle, EncoderInfo, TextInfo
 from cg3d_runtime.bundle.arrays import encode_array
 from cg3d_runtime.bundle.labels import LabelRow, encode_labels
@@ -46,7 +46,7 @@ class ExportOptions:
 
     Attributes:
         precision: of the encoder's weights and products.
-        text, labels, phrasing: where the words come from, see `load_text_part`.
+        text, labels, phrasing, labels_only: where the words come from, see `load_text_part`.
         clouds: what to check the export on, see `check_clouds`; INT8 is calibrated on half of them.
         name: of the bundle; the folder's by default.
         licence: of the bundle, as an SPDX expression.
@@ -60,7 +60,7 @@ class ExportOptions:
     precision: Precision
     text: str
     labels: Path | None = None
-    phrasing: str | None = None
+    phrasing: tuple[str, ...] = ()
     clouds: Path | None = None
     name: str | None = None
     licence: str = "NOASSERTION"
@@ -70,6 +70,7 @@ class ExportOptions:
     keep: tuple[str, ...] = ()
     image_encoder: str | None = None
     prompts: Path | None = None
+    labels_only: bool = False
 
 
 def export_bundle(
@@ -105,7 +106,7 @@ def export_bundle(
     encoder = trained.build()
     _set_points(encoder, options.points)
     preprocess = PreprocessSpec(encoder.points, _CANDIDATES * encoder.points)
-    text = load_text_part(options.text, options.labels, options.phrasing)
+    text = load_text_part(options.text, options.labels, options.phrasing, options.labels_only)
     space = _shared_space(trained, encoder.embedding_dim, text)
     anchors = space.apply(text.vectors)
 
@@ -144,20 +145,12 @@ def export_bundle(
     files["text/labels.json"] = encode_labels([LabelRow(*row) for row in rows])
     files["text/vectors.npy"] = encode_array(text.vectors)
     files["text/mean.npy"] = encode_array(space.mean)
-    if text.tower is not None:
+    if text.info is not None:
         announce("exporting the text encoder")
-        files["text/encoder.onnx"] = _bytes(
-            half_weights(text_graph(text.tower, text.tower.config.context_length))
+        files[text.info.file], record["text_encoder"] = export_text_encoder(
+            text, options.precision, space
         )
-        files["text/merges.txt"] = text.merges
-        words = text_parity(
-            text.tower,
-            files["text/encoder.onnx"],
-            text.tokens(),
-            lambda vectors: space.apply(vectors) @ anchors.T,
-        )
-        require_parity(words, "fp16", "text encoder")
-        record["text_encoder"] = words.record("texts")
+        files[text.info.merges] = merges()
 
     image = None
     if options.image_encoder is not None:
@@ -179,7 +172,7 @@ def export_bundle(
             opset=OPSET,
         ),
         preprocess=preprocess,
-        text=TextInfo(trained.logit_scale, text.info),
+        text=TextInfo(trained.logit_scale, text.info, phrasing=text.phrasing),
         parity=record,
         training={"recipe": trained.recipe, "record": trained.record, "text": text.record},
         licence=options.licence,

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import onnx
@@ -62,6 +64,17 @@ def image_graph(tower: nn.Module, size: int) -> onnx.ModelProto:
     float32 unit rows, as the tower gives them.
     """
     return _export(tower, torch.zeros(2, 3, size, size), "images", "image encoder")
+
+
+@contextmanager
+def plain_attention() -> Iterator[None]:
+    """Attention by operators that ONNX has; torch's fused kernel for inference is none."""
+    before = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(before)
 
 
 def _export(module: nn.Module, example: Tensor, given: str, name: str) -> onnx.ModelProto:

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from cg3d_export.against_torch import TORCH, without_gradients
-from cg3d_export.graph import image_graph
+from cg3d_export.graph import image_graph, plain_attention
 from cg3d_export.parity import compare, graph_runner, in_batches
 from cg3d_export.precision import half_weights
-from cg3d_export.text_part import OPEN_CLIP, SLIP, weights_record
+from cg3d_export.teacher_source import load_source
 from cg3d_runtime.bundle import ImageEncoderInfo
 from cg3d_runtime.errors import BundleError, TrainingError
-from cg3d_training.teachers import DeepPrompts, Teacher, load_open_clip, load_prompts, load_slip
+from cg3d_training.teachers import DeepPrompts, Teacher, load_prompts
 
 #: The least mean cosine to torch; the weights are stored in FP16 and computed with in FP32.
 MEAN_COSINE = 0.9999
@@ -45,7 +44,7 @@ def load_image_part(source: str, prompts: Path | None, dim: int) -> ImagePart:
     """Export what `--image-encoder` names, and compare it with torch.
 
     Args:
-        source: "open_clip:MODEL[:WEIGHTS]" or "slip:FILE", as for `load_text_part`.
+        source: "open_clip:MODEL[:WEIGHTS]" or "slip:FILE", see `load_source`.
         prompts: prompts.safetensors of `cg3d-train pretrain-triplets`; None for no prompts.
         dim: d, what the 3D encoder gives.
 
@@ -54,18 +53,7 @@ def load_image_part(source: str, prompts: Path | None, dim: int) -> ImagePart:
             encoder.
         BundleError: the export is not what the teacher is.
     """
-    kind, _, rest = source.partition(":")
-    if kind not in (OPEN_CLIP, SLIP) or not rest:
-        raise TrainingError(
-            f"--image-encoder {source} should be open_clip:MODEL[:WEIGHTS] or slip:FILE"
-        )
-    if kind == SLIP:
-        teacher: Teacher = load_slip(Path(rest))
-        record = {"slip": "ViT-B/16"} | weights_record(rest)
-    else:
-        model, _, weights = rest.partition(":")
-        teacher = load_open_clip(model, weights or "openai")
-        record = {"open_clip": model} | weights_record(weights or "openai")
+    teacher, record = load_source(source, "--image-encoder")
     return image_part(teacher, None if prompts is None else _read_prompts(prompts), dim, record)
 
 
@@ -95,7 +83,7 @@ def image_part(
         )
     tower = _UnitRows(teacher)
     inserted = nullcontext() if prompts is None else prompts.inserted(teacher.token_tower())
-    with inserted, _plain_attention():
+    with inserted, plain_attention():
         data: bytes = half_weights(image_graph(tower, size)).SerializeToString(deterministic=True)
         pictures = _pictures(size)
         expected = in_batches(without_gradients(tower), pictures, "teacher")
@@ -127,17 +115,6 @@ class _UnitRows(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         return nn.functional.normalize(self.teacher.encode_image(images).float(), dim=-1)
-
-
-class _plain_attention:  # noqa: N801 - a context, used as one
-    """Attention by operators that ONNX has; torch's fused kernel for inference is none."""
-
-    def __enter__(self) -> None:
-        self._before = torch.backends.mha.get_fastpath_enabled()
-        torch.backends.mha.set_fastpath_enabled(False)
-
-    def __exit__(self, *error: object) -> None:
-        torch.backends.mha.set_fastpath_enabled(self._before)
 
 
 def _pictures(size: int) -> NDArray[np.float32]:

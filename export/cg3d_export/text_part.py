@@ -2,33 +2,62 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import open_clip
 import torch
 from numpy.typing import NDArray
+from torch import Tensor, nn
 from tqdm import tqdm
 
+from cg3d_export.against_torch import text_parity
+from cg3d_export.graph import plain_attention, text_graph
+from cg3d_export.parity import require_parity
+from cg3d_export.precision import half_weights
+from cg3d_export.teacher_source import load_source, names_a_teacher
 from cg3d_runtime.bundle import TextEncoderInfo
-from cg3d_runtime.errors import TrainingError
-from cg3d_runtime.text.templates import fill
-from cg3d_training.teachers.open_clip import load_open_clip
-from cg3d_training.teachers.slip import load_slip
+from cg3d_runtime.bundle.parts import Precision
+from cg3d_runtime.errors import BundleError, TrainingError
+from cg3d_runtime.text.phrasing import Phrasing
+from cg3d_runtime.text.space import TextSpace
+from cg3d_runtime.text.templates import TEMPLATES
+from cg3d_training.data.captions import TEMPLATES as CAPTIONS
 from cg3d_training.teachers.teacher import Teacher
 from cg3d_training.text.checkpoint import load_text_encoder
 from cg3d_training.text.evaluate import bank_vectors
 from cg3d_training.text.merges import clip_tokenizer, read_clip_merges
 from cg3d_training.text.model import TextTower
 
-#: `--text open_clip:MODEL[:WEIGHTS]` and `--text slip:FILE` take the tower of a real teacher.
-OPEN_CLIP, SLIP = "open_clip", "slip"
+#: Sets of phrasings by name, for `--phrasing`. "paper" is CG3D's for zero-shot (section 4.2),
+#: "captions" the 63 that it trains with, "clip" the 80 of CLIP's notebook for ImageNet.
+PHRASINGS: dict[str, tuple[str, ...]] = {
+    "paper": ("This is a {}",),
+    "captions": CAPTIONS,
+    "clip": tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES),
+}
 
 #: How the vectors were asked for that 3D encoders here are trained against.
-_PHRASING = "a {}"
+_PLAIN = ("a {}",)
+
+#: An open text encoder is held to this on its own; of labels that mean nearly the same, the
+#: nearest may change by rounding, so that agreement is reported and no bar.
+_MEAN_COSINE = 0.9999
+
+#: What an open text encoder is compared on besides the labels.
+_SENTENCES = (
+    "where can I sit down?",
+    "something to drink from",
+    "a small red toy car that lies on its side, with one wheel missing",
+    "the tallest of the potted plants, next to the window in the corner of the living room",
+    "Stuhl, silla, chaise; 椅子 🪑",
+    "no. 7½ & 100% cotton (2x4)",
+    "x",
+)
 
 _BATCH = 256
 
@@ -41,71 +70,83 @@ class TextPart:
         labels: (L) names.
         aliases: (L) further names of each.
         vectors: (L, d) float32, as the text encoder gives them.
-        tower: the encoder, if the bundle is to carry it.
+        phrasing: what they stand for.
+        tower: the encoder, if the bundle is to carry it: (B, context) int64 to (B, d).
+        info: what the manifest says about it.
         record: where it came from, for the manifest.
     """
 
     labels: tuple[str, ...]
     aliases: tuple[tuple[str, ...], ...]
     vectors: NDArray[np.float32]
-    tower: TextTower | None
+    phrasing: Phrasing
+    tower: nn.Module | None
+    info: TextEncoderInfo | None
     record: dict[str, Any]
 
-    @property
-    def info(self) -> TextEncoderInfo | None:
-        """What the manifest says about the encoder."""
-        if self.tower is None:
-            return None
-        # Our own towers know by heart the names of their bank, and nothing else.
-        return TextEncoderInfo(self.tower.config.context_length, open_vocabulary=False)
-
-    @property
-    def merges(self) -> bytes:
-        """The merges of its tokenizer."""
-        return read_clip_merges().encode()
-
     def tokens(self) -> NDArray[np.int64]:
-        """(L, context_length) int64: the labels."""
-        assert self.tower is not None
-        return clip_tokenizer()(list(self.labels), self.tower.config.context_length)
+        """(n, context_length) int64 to compare an export on: the labels, and any text if it may."""
+        assert self.info is not None
+        texts = list(self.labels)
+        if self.info.open_vocabulary:
+            first = Phrasing(self.phrasing.templates[:1])
+            texts = [first.texts(label)[0] for label in self.labels[:_BATCH]]
+            texts += [text for text in _SENTENCES if _fits(text, self.info.context_length)]
+        return clip_tokenizer()(texts, self.info.context_length)
 
 
-def load_text_part(source: str, labels: Path | None, phrasing: str | None = None) -> TextPart:
+def load_text_part(
+    source: str,
+    labels: Path | None,
+    phrasing: Sequence[str] = (),
+    labels_only: bool = False,
+) -> TextPart:
     """Read what `--text` names.
 
     Args:
-        source: a checkpoint of `cg3d-train text`; "open_clip:MODEL[:WEIGHTS]", where WEIGHTS is a
-            file or a tag of open_clip ("openai" by default); or "slip:FILE", the official
-            checkpoint of SLIP ViT-B/16, which the released CG3D weights were trained against.
+        source: a checkpoint of `cg3d-train text`, or a teacher, see `load_source`.
         labels: with a teacher, a text file with one label a line.
-        phrasing: with a teacher, what is said of a label, e.g. "This is a {}", as the paper
-            does; None for "a {}".
+        phrasing: with a teacher, what is said of a label: names of `PHRASINGS` or templates with
+            {}; none for "a {}". The vectors of several are averaged as in CLIP's notebook.
+        labels_only: with a teacher, leave its text tower out.
 
     Raises:
         TrainingError: the source cannot be read, or labels or phrasing are missing, wrong or not
             wanted.
     """
-    kind, _, rest = source.partition(":")
-    if kind not in (OPEN_CLIP, SLIP) or not rest:
-        if labels is not None or phrasing is not None:
+    if not names_a_teacher(source):
+        if labels is not None or phrasing or labels_only:
             raise TrainingError(
-                "--labels and --phrasing go with --text open_clip:... or slip:...; a text "
-                "checkpoint brings its own"
+                "--labels, --phrasing and --labels-only go with --text open_clip:... or slip:...; "
+                "a text checkpoint brings its own"
             )
         return _from_checkpoint(Path(source))
     if labels is None:
         raise TrainingError(f"--text {source} needs --labels FILE, one label a line")
-    phrasing = phrasing or _PHRASING
-    if phrasing.count("{}") != 1:
-        raise TrainingError(f"--phrasing {phrasing!r} should hold {{}} once, for the label")
+    wanted = read_phrasing(phrasing)
     names = read_labels(labels)
-    if kind == SLIP:
-        slip = {"slip": "ViT-B/16"} | weights_record(rest)
-        return _from_teacher(load_slip(Path(rest)), names, phrasing, slip)
-    model, _, weights = rest.partition(":")
-    weights = weights or "openai"
-    clip = {"open_clip": model} | weights_record(weights)
-    return _from_teacher(load_open_clip(model, weights), names, phrasing, clip)
+    teacher, record = load_source(source, "--text")
+    part = _from_teacher(teacher, names, wanted, record)
+    return part if labels_only else _with_tower(part, teacher)
+
+
+def read_phrasing(given: Sequence[str]) -> Phrasing:
+    """Templates, some by the name of a set, as one phrasing; "a {}" where none is given.
+
+    Raises:
+        TrainingError: something is neither a set nor a template, or a template stands twice.
+    """
+    templates: list[str] = []
+    for one in given:
+        if one not in PHRASINGS and one.count("{}") != 1:
+            raise TrainingError(
+                f"--phrasing {one!r} should hold {{}} once, for the label, or be one of "
+                f"{', '.join(PHRASINGS)}"
+            )
+        templates += PHRASINGS.get(one, (one,))
+    if len(set(templates)) < len(templates):
+        raise TrainingError("--phrasing: a template is given twice")
+    return Phrasing(tuple(templates) or _PLAIN, "unit" if len(templates) > 1 else "raw")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
@@ -129,36 +170,100 @@ def read_labels(path: Path) -> tuple[str, ...]:
     return labels
 
 
+def export_text_encoder(
+    part: TextPart, precision: Precision, space: TextSpace
+) -> tuple[bytes, dict[str, Any]]:
+    """The text encoder's ONNX file, and how it compares with torch.
+
+    Args:
+        part: with a tower.
+        precision: of the bundle. In "fp32" the weights stay in FP32; in all others they are
+            stored in FP16 and computed with in FP32.
+        space: that its vectors are compared in.
+
+    Raises:
+        TrainingError: torch cannot export it.
+        BundleError: the export is not what the tower is.
+    """
+    assert part.tower is not None
+    assert part.info is not None
+    anchors = space.apply(part.vectors)
+    with plain_attention() if part.info.open_vocabulary else nullcontext():
+        graph = text_graph(part.tower, part.info.context_length)
+        model = (graph if precision == "fp32" else half_weights(graph)).SerializeToString(
+            deterministic=True
+        )
+        parity = text_parity(
+            part.tower, model, part.tokens(), lambda rows: space.apply(rows) @ anchors.T
+        )
+    if not part.info.open_vocabulary:
+        require_parity(parity, "fp16", "text encoder")
+    elif not parity.mean_cosine >= _MEAN_COSINE:
+        raise BundleError(
+            f"the exported text encoder does not say what torch says: over {parity.count} texts "
+            f"the mean cosine is {parity.mean_cosine:.6f} (at least {_MEAN_COSINE}). No bundle was "
+            "written. Export with --precision fp32, or without the tower by --labels-only."
+        )
+    return model, parity.record("texts")
+
+
 def _from_checkpoint(path: Path) -> TextPart:
     checkpoint = load_text_encoder(path)
-    vectors = bank_vectors(checkpoint.tower, clip_tokenizer(), checkpoint)
+    tower: TextTower = checkpoint.tower
     return TextPart(
-        checkpoint.labels, checkpoint.aliases, vectors, checkpoint.tower, checkpoint.record
+        checkpoint.labels,
+        checkpoint.aliases,
+        bank_vectors(tower, clip_tokenizer(), checkpoint),
+        Phrasing(TEMPLATES, "raw"),
+        tower,
+        # It knows by heart the names of its bank, and nothing else.
+        TextEncoderInfo(tower.config.context_length, open_vocabulary=False),
+        checkpoint.record,
     )
 
 
 def _from_teacher(
-    teacher: Teacher, labels: Sequence[str], phrasing: str, record: dict[str, Any]
+    teacher: Teacher, labels: Sequence[str], phrasing: Phrasing, record: dict[str, str]
 ) -> TextPart:
-    tokens = teacher.tokenise([fill(phrasing, label) for label in labels])
+    tokens = teacher.tokenise([text for label in labels for text in phrasing.texts(label)])
     with torch.no_grad():
         rows = [
             teacher.encode_text(part).float().numpy()
             for part in tqdm(torch.split(tokens, _BATCH), "text bank", unit="batch")
         ]
-    record = {**record, "phrasing": phrasing}
-    return TextPart(tuple(labels), ((),) * len(labels), np.concatenate(rows), None, record)
+    vectors = np.concatenate(rows).reshape(len(labels), len(phrasing.templates), -1)
+    mean = phrasing.mean(vectors)
+    return TextPart(tuple(labels), ((),) * len(labels), mean, phrasing, None, None, dict(record))
 
 
-def weights_record(weights: str) -> dict[str, str]:
-    """What the weights are called, not where they lie on this machine."""
-    path = Path(weights)
-    return {"weights": path.name} | ({"weights_sha256": _sha256(path)} if path.is_file() else {})
+def _with_tower(part: TextPart, teacher: Teacher) -> TextPart:
+    """The teacher's tower with it, if the robot's tokenizer is the teacher's."""
+    context = teacher.tokenise(["x"]).shape[1]
+    texts = [text for text in (*part.labels, *_SENTENCES) if _fits(text, context)]
+    if not np.array_equal(clip_tokenizer()(texts, context), teacher.tokenise(texts).numpy()):
+        raise TrainingError(
+            "this teacher's tokenizer is not CLIP's, the one that a robot has, so the bundle "
+            "cannot carry its text tower: add --labels-only for a bundle that knows its labels "
+            "alone"
+        )
+    return replace(part, tower=_Tower(teacher), info=TextEncoderInfo(context, open_vocabulary=True))
 
 
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+class _Tower(nn.Module):
+    """A teacher's text tower as a network of its own."""
+
+    def __init__(self, teacher: Teacher) -> None:
+        super().__init__()
+        self.teacher = teacher
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        return self.teacher.encode_text(tokens).float()
+
+
+def _fits(text: str, context_length: int) -> bool:
+    return len(clip_tokenizer().encode(text)) <= context_length - 2
+
+
+def merges() -> bytes:
+    """The merges of the tokenizer of every text encoder here."""
+    return read_clip_merges().encode()

@@ -198,7 +198,7 @@ def test_words_of_a_real_clip(inputs: Path, tmp_path: Path, tiny_clip: tuple[str
     """Its vectors make the bank; the mean stays the one that the 3D encoder was trained with."""
     (tmp_path / "labels.txt").write_text("armchair\nmug\n")
     source = "open_clip:{}:{}".format(*tiny_clip)
-    more = ["--text", source, "--labels", str(tmp_path / "labels.txt")]
+    more = ["--text", source, "--labels", str(tmp_path / "labels.txt"), "--labels-only"]
     result = run(inputs, tmp_path / "clip", *more)
     assert result.exit_code == 0, result.output
     bundle = Bundle.open(tmp_path / "clip")

@@ -10,8 +10,10 @@ import pytest
 import torch
 from small_checkpoints import ALIASES, LABELS, small_tower
 
-from cg3d_export.text_part import load_text_part, read_labels
+from cg3d_export.text_part import load_text_part, merges, read_labels, read_phrasing
 from cg3d_runtime.errors import TrainingError
+from cg3d_runtime.text.phrasing import Phrasing
+from cg3d_runtime.text.templates import TEMPLATES
 from cg3d_training.text.merges import clip_tokenizer
 from cg3d_training.text.phrases import phrase
 
@@ -25,12 +27,13 @@ def test_from_our_checkpoint(inputs: Path) -> None:
     with torch.no_grad():
         expected = torch.stack([small_tower()(tokens) for tokens in texts]).mean(dim=0)
     np.testing.assert_allclose(part.vectors, expected.numpy(), rtol=1e-4, atol=1e-6)
-    assert part.merges.count(b"\n") == 48894
+    assert part.phrasing == Phrasing(TEMPLATES, "raw")
+    assert merges().count(b"\n") == 48894
 
 
 def test_our_checkpoint_brings_its_labels(inputs: Path, tmp_path: Path) -> None:
     (tmp_path / "labels.txt").write_text("chair\n")
-    with pytest.raises(TrainingError, match="--labels and --phrasing go with"):
+    with pytest.raises(TrainingError, match="--labels-only go with"):
         load_text_part(str(inputs / "text.safetensors"), tmp_path / "labels.txt")
 
 
@@ -54,7 +57,8 @@ def test_from_open_clip(tiny_clip: tuple[str, Path], labels: Path) -> None:
     part = load_text_part(f"open_clip:{name}:{weights}", labels)
     assert part.labels == ("armchair", "coffee mug", "unicycle")
     assert part.aliases == ((), (), ())
-    assert part.info is None
+    assert part.phrasing == Phrasing(("a {}",))
+    assert load_text_part(f"open_clip:{name}:{weights}", labels, labels_only=True).tower is None
     model = open_clip.create_model(name, pretrained=str(weights)).eval()
     texts = ["an armchair", "a coffee mug", "a unicycle"]
     with torch.no_grad():
@@ -68,14 +72,33 @@ def test_from_open_clip(tiny_clip: tuple[str, Path], labels: Path) -> None:
 
 def test_the_papers_phrasing(tiny_clip: tuple[str, Path], labels: Path) -> None:
     name, weights = tiny_clip
-    part = load_text_part(f"open_clip:{name}:{weights}", labels, "This is a {}")
+    part = load_text_part(f"open_clip:{name}:{weights}", labels, ("paper",))
     model = open_clip.create_model(name, pretrained=str(weights)).eval()
     with torch.no_grad():
         expected = model.encode_text(open_clip.get_tokenizer(name)(["This is a coffee mug"]))
     np.testing.assert_allclose(part.vectors[1:2], expected.numpy(), rtol=1e-4, atol=1e-6)
-    assert part.record["phrasing"] == "This is a {}"
-    with pytest.raises(TrainingError, match="should hold"):
-        load_text_part(f"open_clip:{name}:{weights}", labels, "no place for it")
+    assert part.phrasing == Phrasing(("This is a {}",))
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        (("no place for it",), "should hold {} once.*paper, captions, clip"),
+        (("{} and {}",), "should hold"),
+        (("paper", "This is a {}"), "a template is given twice"),
+    ],
+)
+def test_phrasings_that_are_none(given: tuple[str, ...], message: str) -> None:
+    with pytest.raises(TrainingError, match=message):
+        read_phrasing(given)
+
+
+def test_sets_of_phrasings_are_those_of_clip_and_of_the_captions() -> None:
+    found = read_phrasing(("clip",))
+    wanted = [template("cup") for template in open_clip.OPENAI_IMAGENET_TEMPLATES]
+    assert list(found.texts("cup")) == wanted
+    assert (len(wanted), found.average) == (80, "unit")
+    assert len(read_phrasing(("captions", "paper")).templates) == 64
 
 
 def test_teachers_need_labels() -> None:

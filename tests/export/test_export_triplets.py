@@ -124,9 +124,11 @@ def test_the_recognizer_says_what_torch_and_open_clip_say(
 def test_the_manifest_says_where_it_came_from(bundle: Bundle, tiny_clip: tuple[str, Path]) -> None:
     manifest = bundle.manifest
     assert manifest.encoder.embedding_dim == DIM
-    assert manifest.text.encoder is None
+    assert manifest.text.encoder is not None
+    assert manifest.text.encoder.open_vocabulary
+    assert manifest.text.phrasing is not None
+    assert manifest.text.phrasing.templates == (PHRASING,)
     assert manifest.training["text"]["open_clip"] == tiny_clip[0]
-    assert manifest.training["text"]["phrasing"] == PHRASING
     assert manifest.training["recipe"]["teacher"]["model"] == tiny_clip[0]
     assert manifest.training["record"]["objects"] == 12
 

@@ -19,8 +19,9 @@ from cg3d_runtime.bundle.manifest import (
     encode_manifest,
     file_info,
 )
-from cg3d_runtime.bundle.parts import ImageEncoderInfo
+from cg3d_runtime.bundle.parts import ImageEncoderInfo, ScenesInfo
 from cg3d_runtime.errors import BundleError
+from cg3d_runtime.text.phrasing import Phrasing
 
 MANIFEST = Manifest(
     **manifest_fields(), files={name: file_info(data) for name, data in content().items()}
@@ -59,6 +60,29 @@ def test_an_image_encoder_that_cannot_be(wrong: dict[str, Any]) -> None:
         encode_manifest(with_image(**wrong))
     with pytest.raises(BundleError, match=r"image\.file names the file"):
         encode_manifest(replace(with_image(), files=MANIFEST.files))
+
+
+def test_phrasing_and_scenes_are_said_where_they_are_known() -> None:
+    assert b'"phrasing"' not in ENCODED
+    assert b'"scenes"' not in ENCODED
+    said = replace(
+        MANIFEST,
+        text=replace(MANIFEST.text, phrasing=Phrasing(("a {}", "the {}."), "unit")),
+        scenes=ScenesInfo(0.07, {"rooms": 40}),
+    )
+    assert decode_manifest(encode_manifest(said)) == said
+
+
+@pytest.mark.parametrize("templates", [(), ("a cup",), ("{} {}",), ("{}" + "x" * 1000,)])
+def test_templates_that_are_none(templates: tuple[str, ...]) -> None:
+    text = replace(MANIFEST.text, phrasing=Phrasing(templates))
+    with pytest.raises(BundleError, match=r"text\.phrasing\.templates.* should be"):
+        encode_manifest(replace(MANIFEST, text=text))
+
+
+def test_a_threshold_that_is_no_share() -> None:
+    with pytest.raises(BundleError, match=r"scenes\.found should be between 0 and 1"):
+        encode_manifest(replace(MANIFEST, scenes=ScenesInfo(1.5, {})))
 
 
 def test_same_manifest_same_bytes() -> None:

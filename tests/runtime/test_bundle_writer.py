@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from made_bundles import content, make_bundle
 
-from cg3d_runtime.bundle import Bundle, folders
+from cg3d_runtime.bundle import Bundle, ScenesInfo, folders
+from cg3d_runtime.bundle.writer import rewrite_bundle
 from cg3d_runtime.errors import BundleError
 
 
@@ -40,6 +41,15 @@ def test_replaces_a_bundle_and_drops_its_old_files(tmp_path: Path) -> None:
     assert Bundle.open(tmp_path / "b").manifest.name == "new"
     assert not (tmp_path / "b" / "ATTRIBUTION.md").exists()
     assert [path.name for path in tmp_path.iterdir()] == ["b"]
+
+
+def test_a_bundle_with_one_thing_changed(tmp_path: Path) -> None:
+    old = make_bundle(tmp_path / "a")
+    new = rewrite_bundle(old, tmp_path / "b", {"NOTES.md": b"x"}, scenes=ScenesInfo(0.1, {}))
+    assert new.manifest.scenes == ScenesInfo(0.1, {})
+    before, after = snapshot(old.root), snapshot(new.root)
+    assert {n for n in after if after[n] != before.get(n)} == {"NOTES.md", "manifest.json"}
+    assert rewrite_bundle(new, new.root, {}, scenes=None).manifest.scenes is None
 
 
 def test_engines_of_the_old_bundle_go_with_it(tmp_path: Path) -> None:

@@ -50,6 +50,7 @@ def _export(checkpoint: Path, output: Path, given: dict[str, Any], as_json: bool
             given["keep"],
             given["image_encoder"],
             given["prompts"],
+            given["labels_only"],
         ),
         announce=announce,
     )

@@ -30,8 +30,8 @@ def _read(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 #: What only a checkpoint is exported with.
 CHECKPOINT_ONLY = (
-    "text", "labels", "phrasing", "keep", "image_encoder", "prompts", "name", "licence",
-    "model_card", "attribution",
+    "text", "labels", "phrasing", "labels_only", "keep", "image_encoder", "prompts", "name",
+    "licence", "model_card", "attribution",
 )  # fmt: skip
 
 #: What only engines are built with.
@@ -82,14 +82,21 @@ _CHECKPOINT = [
     click.option(
         "--text", metavar="TEXT_CHECKPOINT",
         help="Text encoder of cg3d-train text; or open_clip:MODEL[:WEIGHTS] or slip:FILE, whose "
-        "vectors for --labels then make the bank. WEIGHTS is a file or a tag, openai by default.",
+        "vectors for --labels then make the bank, and whose text tower reads any other words. "
+        "MODEL is a name or a folder of cg3d-train teacher; WEIGHTS a file or a tag, openai by "
+        "default.",
     ),
     click.option(
         "--labels", type=_FILE, help="With open_clip or slip: the labels, one a line."
     ),
     click.option(
-        "--phrasing", metavar="TEXT",
-        help='With open_clip or slip: what is said of a label, {} in its place. By default "a {}".',
+        "--phrasing", multiple=True, metavar="TEXT",
+        help='With open_clip or slip: what is said of a label, {} in its place; or paper ("This is '
+        'a {}"), clip (80 phrasings) or captions (63). By default "a {}". Several are averaged.',
+    ),
+    click.option(
+        "--labels-only", is_flag=True,
+        help="With open_clip or slip: leave the text tower out (130 MB for CLIP's smallest).",
     ),
     click.option(
         "--image-encoder", metavar="TEACHER",

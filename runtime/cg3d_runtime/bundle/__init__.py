@@ -7,6 +7,7 @@ from cg3d_runtime.bundle.parts import (
     EncoderInfo,
     FileInfo,
     ImageEncoderInfo,
+    ScenesInfo,
     TextEncoderInfo,
     TextInfo,
 )
@@ -22,6 +23,7 @@ __all__ = [
     "FileInfo",
     "ImageEncoderInfo",
     "Manifest",
+    "ScenesInfo",
     "TextEncoderInfo",
     "TextInfo",
 ]

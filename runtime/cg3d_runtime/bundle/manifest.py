@@ -15,6 +15,7 @@ from cg3d_runtime.bundle.parts import (
     EncoderInfo,
     FileInfo,
     ImageEncoderInfo,
+    ScenesInfo,
     TextInfo,
 )
 from cg3d_runtime.errors import BundleError
@@ -34,6 +35,9 @@ MAX_MANIFEST_BYTES = 1 << 20
 
 #: ONNX files end at 2 GiB, and nothing else in a bundle is larger.
 MAX_FILE_BYTES = (1 << 31) - 1
+
+#: Fields (of which part, name) that are left out where they are None.
+_LATER = (("", "image"), ("", "calibration"), ("", "scenes"), ("text", "phrasing"))
 
 _FILE_NAME = re.compile(r"[A-Za-z0-9_-][A-Za-z0-9._-]*(/[A-Za-z0-9_-][A-Za-z0-9._-]*)*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -58,6 +62,7 @@ class Manifest:
         image: the image encoder; manifest.json has no such field where there is none.
         calibration: what scores mean and what is unknown; None where it was not measured, and
             then manifest.json has no such field.
+        scenes: what scores in scenes mean; likewise.
     """
 
     name: str
@@ -72,6 +77,7 @@ class Manifest:
     format: int = FORMAT
     image: ImageEncoderInfo | None = None
     calibration: CalibrationInfo | None = None
+    scenes: ScenesInfo | None = None
 
 
 def file_info(data: bytes) -> FileInfo:
@@ -116,8 +122,10 @@ def _decode(data: bytes) -> Manifest:
             f"{FORMAT}. Update cg3d-sdk, or export the bundle again with the installed version."
         )
     value.pop("digest", None)
-    value.setdefault("image", None)
-    value.setdefault("calibration", None)
+    for part, field_name in _LATER:
+        holder = value.get(part) if part else value
+        if isinstance(holder, dict):
+            holder.setdefault(field_name, None)
     manifest = decode(Manifest, value, MANIFEST)
     _check(manifest)
     # The digest is part of the text; comparing that also notices changed spaces and escapes.
@@ -162,10 +170,10 @@ def check_file_info(info: FileInfo, where: str, field: str) -> None:
 
 def _with_digest(manifest: Manifest) -> bytes:
     value = asdict(manifest)
-    if manifest.image is None:  # bundles from before there was one keep their digest
-        del value["image"]
-    if manifest.calibration is None:  # bundles from before there was one keep their digest
-        del value["calibration"]
+    for part, field_name in _LATER:  # bundles from before there was one keep their digest
+        holder = value[part] if part else value
+        if holder[field_name] is None:
+            del holder[field_name]
     try:
         return sealed(value)
     except (ValueError, TypeError) as error:
@@ -205,6 +213,12 @@ def _rules(manifest: Manifest) -> Iterator[tuple[str, bool, str]]:
         f"between preprocess.points and {1 << 24}",
     )
     yield "text.logit_scale", 0 < text.logit_scale <= 1e4, "above 0 and at most 10000"
+    if text.phrasing is not None:
+        templates = text.phrasing.templates
+        yield "text.phrasing.templates", 1 <= len(templates) <= 1000, "1 to 1000 templates"
+        for i, template in enumerate(templates):
+            fine = template.count("{}") == 1 and len(template) <= 1000
+            yield f"text.phrasing.templates[{i}]", fine, "a short text with {} in it once"
     if text.encoder is not None:
         length = text.encoder.context_length
         yield "text.encoder.context_length", 2 <= length <= 65536, "between 2 and 65536"
@@ -215,6 +229,8 @@ def _rules(manifest: Manifest) -> Iterator[tuple[str, bool, str]]:
         fine = len(image.std) == 3 and min(image.std) > 0
         yield "image.std", fine, "three numbers above 0"
         yield "image.prompts", image.prompts >= 0, "0 or more"
+    if manifest.scenes is not None:
+        yield "scenes.found", 0 <= manifest.scenes.found <= 1, "between 0 and 1"
     if manifest.calibration is not None:
         yield from _calibration_rules(manifest.calibration.levels)
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from cg3d_runtime.text.phrasing import Phrasing
+
 #: Of an encoder's weights and large products, best first.
 Precision = Literal["fp32", "fp16", "bf16", "int8"]
 
@@ -91,6 +93,8 @@ class TextInfo:
     Attributes:
         logit_scale: the factor on cosines.
         encoder: the text encoder in the bundle, if there is one.
+        phrasing: what the bank's vectors stand for, and what new words are asked with; None where
+            it was not noted, and then manifest.json has no such field.
         labels: file of the names and aliases, row by row of `vectors`.
         vectors: file of the bank, (L, d) float32, as the text encoder gave them.
         mean: file of the mean that the 3D encoder was trained with, (d,) float32.
@@ -101,6 +105,20 @@ class TextInfo:
     labels: str = "text/labels.json"
     vectors: str = "text/vectors.npy"
     mean: str = "text/mean.npy"
+    phrasing: Phrasing | None = None
+
+
+@dataclass(frozen=True)
+class ScenesInfo:
+    """When a text counts as found in a scene, as `cg3d-train calibrate-scenes` chose it.
+
+    Attributes:
+        found: the score from which on it does.
+        record: the data that it was chosen on, and what it does there.
+    """
+
+    found: float
+    record: dict[str, Any]
 
 
 @dataclass(frozen=True)

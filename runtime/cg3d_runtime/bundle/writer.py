@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,13 @@ from cg3d_runtime.bundle.manifest import (
     encode_manifest,
     file_info,
 )
-from cg3d_runtime.bundle.parts import CalibrationInfo, EncoderInfo, ImageEncoderInfo, TextInfo
+from cg3d_runtime.bundle.parts import (
+    CalibrationInfo,
+    EncoderInfo,
+    ImageEncoderInfo,
+    ScenesInfo,
+    TextInfo,
+)
 from cg3d_runtime.bundle.reader import Bundle
 from cg3d_runtime.errors import BundleError
 from cg3d_runtime.points.prepare import PreprocessSpec
@@ -39,6 +46,7 @@ def write_bundle(
     licence: str,
     image: ImageEncoderInfo | None = None,
     calibration: CalibrationInfo | None = None,
+    scenes: ScenesInfo | None = None,
 ) -> Bundle:
     """Write a bundle and open it again, every file checked.
 
@@ -48,39 +56,62 @@ def write_bundle(
     Args:
         folder: where the bundle will lie.
         files: the content of every file but the manifest, by its place in the bundle.
-        name, created, encoder, preprocess, text, parity, training, licence, image, calibration: see
-            `Manifest`.
+        name, created, encoder, preprocess, text, parity, training, licence, image, calibration,
+            scenes: see `Manifest`.
 
     Raises:
         BundleError: `folder` exists and is no bundle, the content breaks a rule of the format, or
             the disk refused.
     """
+    manifest = Manifest(
+        name,
+        created,
+        encoder,
+        preprocess,
+        text,
+        dict(parity),
+        dict(training),
+        licence,
+        image=image,
+        calibration=calibration,
+        scenes=scenes,
+    )
+    return _write(folder, files, manifest)
+
+
+def rewrite_bundle(
+    bundle: Bundle, folder: str | Path, files: Mapping[str, bytes], **changes: Any
+) -> Bundle:
+    """Write a bundle with some things changed; every file of the old one is checked and copied.
+
+    Engines that were built of the old bundle are not copied.
+
+    Args:
+        bundle: the old one.
+        folder: where the new one will lie, which may be the old one's own.
+        files: new or other files.
+        changes: fields of the `Manifest` that differ.
+
+    Raises:
+        BundleError: as `write_bundle`, or the old bundle is damaged.
+    """
+    old = {name: bundle.bytes(name) for name in bundle.manifest.files}
+    return _write(folder, {**old, **files}, replace(bundle.manifest, **changes))
+
+
+def _write(folder: str | Path, files: Mapping[str, bytes], manifest: Manifest) -> Bundle:
     for place in files:
         check_file_name(place, "a bundle's content")
     infos = {place: file_info(data) for place, data in sorted(files.items())}
-    manifest = encode_manifest(
-        Manifest(
-            name,
-            created,
-            encoder,
-            preprocess,
-            text,
-            dict(parity),
-            dict(training),
-            licence,
-            infos,
-            image=image,
-            calibration=calibration,
-        )
-    )
-    decoded = decode_manifest(manifest)  # what cannot be read back is not written
+    encoded = encode_manifest(replace(manifest, files=infos))
+    decoded = decode_manifest(encoded)  # what cannot be read back is not written
 
     check_replaceable(folder)
     target = Path(folder).resolve()
     try:
         write_folder(
             target,
-            {**dict(sorted(files.items())), MANIFEST: manifest},
+            {**dict(sorted(files.items())), MANIFEST: encoded},
             check=lambda new: Bundle.open(new).verify(),
         )
     except OSError as error:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.bundle import Bundle, CalibrationInfo, CalibrationLevel
 from cg3d_runtime.bundle.arrays import encode_array
-from cg3d_runtime.bundle.writer import check_replaceable, write_bundle
+from cg3d_runtime.bundle.writer import check_replaceable, rewrite_bundle
 from cg3d_runtime.text.bank import TextBank
 from cg3d_runtime.text.calibration import Calibration
 from cg3d_sdk.recognizer import Recognizer
@@ -107,7 +107,7 @@ def write_calibrated(bundle: Bundle, found: Calibrated, output: Path) -> Bundle:
         BundleError: `output` holds something else, or the disk refused.
     """
     check_replaceable(output)
-    old, calibration = bundle.manifest, found.calibration
+    calibration = found.calibration
     levels = zip(
         calibration.labels, calibration.logit_scales, calibration.cosine_weights, strict=True
     )
@@ -115,11 +115,8 @@ def write_calibrated(bundle: Bundle, found: Calibrated, output: Path) -> Bundle:
         tuple(CalibrationLevel(*level) for level in levels),
         {"said": found.said, **found.report.to_dict()},
     )
-    files = {name: bundle.bytes(name) for name in old.files}
-    files[info.direction] = encode_array(calibration.direction)
-    files[info.quantiles] = encode_array(calibration.quantiles)
-    return write_bundle(
-        output, files, name=old.name, created=old.created, encoder=old.encoder,
-        preprocess=old.preprocess, text=old.text, parity=old.parity, training=old.training,
-        licence=old.licence, image=old.image, calibration=info,
-    )  # fmt: skip
+    files = {
+        info.direction: encode_array(calibration.direction),
+        info.quantiles: encode_array(calibration.quantiles),
+    }
+    return rewrite_bundle(bundle, output, files, calibration=info)
