@@ -14,7 +14,7 @@ import torch
 from click.testing import CliRunner, Result
 from small_checkpoints import LABELS, small_tower, write_checkpoint, write_clouds
 
-from cg3d_export import export
+from cg3d_export import export, text_part
 from cg3d_export.cli.main import main
 from cg3d_export.text_part import load_text_part
 from cg3d_runtime.bundle import Bundle
@@ -34,7 +34,7 @@ def exported_once(
 ) -> None:
     """The graphs of the session in place of new ones, which would take seconds each."""
     monkeypatch.setattr(export, "encoder_graph", lambda encoder: encoder_model)
-    monkeypatch.setattr(export, "text_graph", lambda tower, length: text_model)
+    monkeypatch.setattr(text_part, "text_graph", lambda tower, length: text_model)
 
 
 def run(inputs: Path, output: Path, *more: str | Path) -> Result:
