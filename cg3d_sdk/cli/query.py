@@ -45,7 +45,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
-    help="Also write a page with the best answer to each text, to look at.",
+    help="Also write a page to look at: the scene with the answers to every text.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def query_command(
@@ -71,6 +71,7 @@ def query_command(
       cg3d query room.pcd chair
       cg3d query room.pcd sofa "where can I sit down?" --top 1
       cg3d query room.ply lamp --json
+      cg3d query room.ply chair desk -o answer.html
     """
     from cg3d_runtime.files import read_points
     from cg3d_runtime.scene.kmeans import KMeansSegmentation
@@ -99,19 +100,9 @@ def query_command(
         for answer in answers:
             _show(answer)
     if output is not None:
-        from cg3d_sdk.page import PageEntry, write_page
+        from cg3d_sdk.page import write_scene_page
 
-        entries = [
-            PageEntry(
-                f"{answer.question}: {'found' if answer.found else 'probably not here'}",
-                cloud.points[answer.regions[0].indices],
-                answer.regions[0].ranking,
-                up=up,
-            )
-            for answer in answers
-            if answer.regions
-        ]
-        write_page(output, entries, title=f"Answers of {scene.name}")
+        write_scene_page(output, cloud.points, answers, title=f"Answers of {scene.name}", up=up)
         click.echo(f"Wrote {output}", err=True)
 
 

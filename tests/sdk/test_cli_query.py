@@ -56,9 +56,11 @@ def test_json_and_page(scene: Path, tmp_path: Path) -> None:
     assert document["answers"][0]["found"] is True
     assert document["points"] > 9000
     assert len(document["answers"][0]["regions"][0]["oriented_box"]["size"]) == 3
-    code, _ = run(scene, "chair", "-o", page)
+    code, _ = run(scene, "chair", "refrigerator", "-o", page)
     assert code == 0
-    assert "chair: found" in page.read_text(encoding="utf-8")
+    text = page.read_text(encoding="utf-8")
+    assert text.count('<section class="answer found">\n<h2>chair</h2>') == 1
+    assert text.count('<section class="answer missing">\n<h2>refrigerator</h2>') == 1
 
 
 def test_an_unknown_word_is_one_line(scene: Path) -> None:

@@ -1,14 +1,10 @@
-"""Writes the page: template, style and viewer in one file, every name escaped."""
+"""The page of `cg3d demo`: a card for each cloud, every name escaped."""
 
 from __future__ import annotations
 
-import base64
-import hashlib
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from html import escape
-from importlib import resources
 from pathlib import Path
 
 import numpy as np
@@ -16,8 +12,8 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.points import Up
+from cg3d_sdk.page.assets import assemble, base64_of, write_html
 from cg3d_sdk.results import Ranked
-from cg3d_sdk.version import __version__
 
 #: A cloud is thinned to this many points: what a card of the page can show, in 32 kB.
 MOST_POINTS = 4096
@@ -58,38 +54,13 @@ def write_page(
     Raises:
         InputError: an entry has no finite point, or the file cannot be written.
     """
-    html = _page(entries, title, lead).encode()
-    target = Path(path)
-    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
-    try:
-        try:
-            temporary.write_bytes(html)
-            temporary.replace(target)
-        finally:
-            temporary.unlink(missing_ok=True)
-    except OSError as error:
-        raise InputError(f"{target}: the page cannot be written ({error})") from error
-
-
-def _page(entries: Sequence[PageEntry], title: str, lead: str) -> str:
-    style, script = _asset("style.css"), _asset("viewer.js")
-    # Only our own style and script may run, whatever gets into a name.
-    policy = (
-        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
-        "base-uri 'none'; form-action 'none'"
-    )
     parts = {
-        "policy": policy,
         "title": escape(title),
         "lead": escape(lead),
-        "style": style,
-        "script": script,
-        "version": escape(__version__),
         "cards": "\n".join(_card(entry) for entry in entries),
     }
-    # Split, not replaced one after the other: a name may look like a placeholder.
-    pieces = _asset("template.html").split("%%")
-    return "".join(parts[piece] if i % 2 else piece for i, piece in enumerate(pieces))
+    styles, scripts = ["shared.css", "cards.css"], ["gestures.js", "software.js", "cards.js"]
+    write_html(path, assemble("cards.html", styles, scripts, parts))
 
 
 def _card(entry: PageEntry) -> str:
@@ -143,12 +114,4 @@ def _shown(entry: PageEntry) -> NDArray[np.float64]:
 
 def _encoded(points: NDArray[np.float64]) -> str:
     """Base64 of x, y, z as little-endian uint16, 0 for -1 and 65535 for 1."""
-    return base64.b64encode(np.rint((points + 1) * 32767.5).astype("<u2").tobytes()).decode()
-
-
-def _asset(name: str) -> str:
-    return (resources.files("cg3d_sdk.page") / name).read_text(encoding="utf-8")
-
-
-def _digest(text: str) -> str:
-    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+    return base64_of(np.rint((points + 1) * 32767.5).astype("<u2").tobytes())
