@@ -54,8 +54,8 @@ def make(number: int) -> tuple[str, Callable[[Recognizer], object]]:
         return kind, lambda r: r.query(scene, text)
     points: Any = (
         np.empty((0, 3)), np.full((int(rng.integers(1, 5000)), 3), np.nan), np.zeros((99, 2)),
-        np.ones((int(rng.integers(1, 5000)), 3)), np.array(["x"]), None, _cloud(rng).astype("f8") * 1e12,
-        [[1, 2, 3]], rng.random((50, 3)).astype(complex), {"x": 1},
+        np.ones((int(rng.integers(1, 5000)), 3)), np.array(["x"]), None,
+        _cloud(rng).astype("f8") * 1e12, [[1, 2, 3]], rng.random((50, 3)).astype(complex), {"x": 1},
     )[rng.integers(10)]  # fmt: skip
     return kind, lambda r: r.classify(points)
 
