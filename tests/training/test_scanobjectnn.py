@@ -1,41 +1,17 @@
-"""ScanObjectNN's three variants, written here with h5py in the publisher's layout."""
+"""ScanObjectNN's three variants, in the publisher's layout."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
-import h5py
 import numpy as np
 import pytest
+from small_benchmarks import FILES, write_scans, write_variants
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.labelled import load_labelled
 
 NAMES = "bag bin box cabinet chair desk display door shelf table bed pillow sink sofa toilet"
-FILES = {
-    "scanobjectnn": "main_split/{}_objectdataset_augmentedrot_scale75.h5",
-    "scanobjectnn_obj_bg": "main_split/{}_objectdataset.h5",
-    "scanobjectnn_obj_only": "main_split_nobg/{}_objectdataset.h5",
-}
-
-
-def write(file: Path, data: np.ndarray, label: np.ndarray) -> None:
-    file.parent.mkdir(exist_ok=True)
-    with h5py.File(file, "w") as out:
-        out["data"], out["label"] = data, label
-        out["mask"] = np.zeros(data.shape[:2], "i4")
-
-
-def write_variants(folder: Path) -> dict[str, tuple[np.ndarray, np.ndarray]]:
-    rng = np.random.default_rng(0)
-    written = {}
-    for file in FILES.values():
-        for split in ("training", "test"):
-            data = rng.normal(size=(20, 2048, 3)).astype("f4")
-            label = rng.permutation(np.arange(20) % 15).astype("i4")
-            write(folder / file.format(split), data, label)
-            written[file.format(split)] = data, label
-    return written
 
 
 @pytest.mark.parametrize("name", FILES)
@@ -65,9 +41,9 @@ def test_damage(tmp_path: Path) -> None:
         (data, np.full(20, -1, "i4"), "row 0 has the label -1"),
         (data, np.where(label == 11, 0, label), "'pillow' has no cloud"),
     ]:
-        write(tmp_path / file, values, labels)
+        write_scans(tmp_path / file, values, labels)
         refused(message)
-    write(tmp_path / file, data, label)
+    write_scans(tmp_path / file, data, label)
     whole = (tmp_path / file).read_bytes()
     (tmp_path / file).write_bytes(whole[: len(whole) // 2])
     refused(r"test_objectdataset_augmentedrot_scale75\.h5 is not a sound HDF5 file")

@@ -1,90 +1,39 @@
-"""`cg3d-train evaluate`: how well bundles and checkpoints name objects."""
+"""`cg3d-train evaluate`: a group whose first verb may be left out."""
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
-
 import click
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-#: As `cg3d_training.evaluation.tasks.PARTS`, which is not imported for a help text.
-_PARTS = ("whole", "rotations", "views", "tabletop", "corruptions", "points", "hidden")
+from cg3d_sdk.cli.verbs import LazyVerbs
+
+_DEFAULT = "subjects"
+_VERBS = {
+    _DEFAULT: ("cg3d_training.cli.evaluate_subjects", "evaluate_command"),
+    "zeroshot": ("cg3d_training.cli.evaluate_zeroshot", "zeroshot_command"),
+}
 
 
-@click.command("evaluate")
-@click.argument("subjects", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--household", type=_FOLDER, help="Folder of the household set.")
-@click.option("--clip-text", type=_FOLDER, help="Folder of CLIP text vectors (the vocabulary).")
-@click.option("--tabletop", type=_FOLDER, help="Folder of the tabletop scans.")
-@click.option(
-    "--part",
-    "parts",
-    multiple=True,
-    type=click.Choice(_PARTS),
-    help="Ask this alone; may be given several times. Default: all that there are data for.",
-)
-@click.option("--curated", is_flag=True, help="Also ask by the table of names written by hand.")
-@click.option("--json", "as_json", is_flag=True, help="All results, by class too, as JSON.")
-@click.option(
-    "--plots",
-    type=click.Path(file_okay=False, path_type=Path),
-    metavar="DIR",
-    help="Write pictures there; needs the extra [plots].",
-)
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
-def evaluate_command(
-    subjects: tuple[Path, ...],
-    household: Path | None,
-    clip_text: Path | None,
-    tabletop: Path | None,
-    parts: tuple[str, ...],
-    curated: bool,
-    as_json: bool,
-    plots: Path | None,
-    threads: int | None,
-) -> None:
-    """Measure SUBJECTS, side by side: bundles, as a robot runs them, checkpoints, and runs.
+class _Evaluate(LazyVerbs):
+    """Without a verb it is the first one's arguments that follow."""
 
-    Without any it is the shipped bundle. A run that had names hidden (data.hide) is also asked
-    for those.
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the first verb in where there is none."""
+        if not args or args[0] not in (*_VERBS, *ctx.help_option_names):
+            args = [_DEFAULT, *args]
+        return super().parse_args(ctx, args)
+
+
+@click.command(cls=_Evaluate, verbs=_VERBS, name="evaluate")
+def evaluate_group() -> None:
+    """Measure bundles, checkpoints and teachers.
+
+    Without a verb it is `subjects`: how well bundles and checkpoints name household objects and
+    scans, in every pose. The others are the paper's tables (docs/paper.md).
 
     \b
     Examples:
-      cg3d-train evaluate --household ../shared/data/household \\
-        --clip-text ../shared/data/clip-text --tabletop ../shared/data/scans/tabletop
-      cg3d-train evaluate runs/tiny-bundle runs/small/checkpoint.safetensors --part whole \\
-        --household ../shared/data/household --clip-text ../shared/data/clip-text
+      cg3d-train evaluate runs/tiny-bundle --household ../shared/data/household \\
+        --clip-text ../shared/data/clip-text
+      cg3d-train evaluate zeroshot runs/official.safetensors --dataset modelnet40 \\
+        --protocol official --text slip:slip_base_100ep.pt
     """
-    from cg3d_training.cli.options import use_threads
-    from cg3d_training.data.clip_text import load_vocabulary
-    from cg3d_training.data.curated import read_curated
-    from cg3d_training.evaluation.plots import check_plots, write_plots
-    from cg3d_training.evaluation.run import evaluate
-    from cg3d_training.evaluation.subjects import open_subjects
-    from cg3d_training.evaluation.table import markdown, plain
-    from cg3d_training.evaluation.tasks import PARTS
-
-    if (curated or household is not None) and clip_text is None:
-        raise click.UsageError("--household (and --curated) and --clip-text go together")
-    if household is None and tabletop is None:
-        raise click.UsageError(
-            "nothing to measure: give --household and --clip-text, or --tabletop"
-        )
-    if plots:
-        check_plots()
-    use_threads(threads)
-    vocabulary = load_vocabulary(clip_text) if clip_text else None
-    table = read_curated(vocabulary) if curated and vocabulary else None
-    asked = tuple(p for p in PARTS if p in parts) or PARTS
-    reports = [
-        evaluate(subject, household, vocabulary, tabletop, asked, table)
-        for subject in open_subjects(subjects, vocabulary, threads)
-    ]
-    written = write_plots(reports, plots) if plots else []
-    if as_json:
-        click.echo(json.dumps(plain(reports), indent=1))
-        return
-    click.echo(markdown(reports))
-    for file in written:
-        click.echo(f"wrote {file}")

@@ -16,7 +16,7 @@ _VERBS = {
     "text": ("cg3d_training.cli.text", "text_command"),
     "names": ("cg3d_training.cli.names", "names_command"),
     "attribution": ("cg3d_training.cli.attribution", "attribution_command"),
-    "evaluate": ("cg3d_training.cli.evaluate", "evaluate_command"),
+    "evaluate": ("cg3d_training.cli.evaluate", "evaluate_group"),
     "calibrate": ("cg3d_training.cli.calibrate", "calibrate_command"),
     "import": ("cg3d_training.cli.importing", "import_command"),
     "prepare": ("cg3d_training.cli.prepare", "prepare_command"),

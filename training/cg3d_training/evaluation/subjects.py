@@ -111,7 +111,7 @@ def open_subjects(
     subjects: list[Subject] = []
     wanted: Sequence[Path | None] = paths or [None]
     for path in wanted:
-        checkpoint = _checkpoint(path)
+        checkpoint = find_checkpoint(path)
         if checkpoint is None:
             subject: Subject = BundleSubject(Recognizer(path, threads=threads))
         elif vocabulary is not None:
@@ -127,7 +127,7 @@ def open_subjects(
     return subjects
 
 
-def _checkpoint(path: Path | None) -> Path | None:
+def find_checkpoint(path: Path | None) -> Path | None:
     """The checkpoint that a path means, or None for a bundle."""
     if path is None or path.suffix == ".safetensors":
         return path

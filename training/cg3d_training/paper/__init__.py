@@ -1,0 +1,1 @@
+"""The tables of the paper as commands: zero-shot, PointCLIP, pictures, probes, collected runs."""
