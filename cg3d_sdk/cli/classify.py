@@ -12,13 +12,11 @@ import click
 from click.core import ParameterSource
 
 from cg3d_runtime.errors import Cg3dError, InputError
+from cg3d_sdk.cli.clouds import Source, cloud_options, read_clouds
 from cg3d_sdk.cli.output import answer_line, plain
 
 if TYPE_CHECKING:
     from cg3d_runtime.engines.choose import EngineChoice
-    from cg3d_runtime.files import FileCloud
-    from cg3d_sdk.recognizer import Recognizer
-    from cg3d_sdk.results import Classification
 
 #: The choices of `cg3d_runtime.engines.choose`, which would import numpy for a --help.
 ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx")
@@ -50,6 +48,7 @@ ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx"
     "--reject", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE",
     help="Answer 'unknown' where that costs at most this share of known objects, e.g. 0.1.",
 )  # fmt: skip
+@cloud_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 @click.pass_context
 def classify_command(
@@ -62,19 +61,25 @@ def classify_command(
     up: Literal["z", "y"],
     engine: EngineChoice,
     reject: float | None,
+    topic: str | None,
+    frame: int | None,
+    axes: Literal["body", "optical"],
+    transform: Path | None,
     as_json: bool,
 ) -> None:
     """Name the object in each of FILES: a cloud, or a mesh, which is sampled.
 
-    Read are .npy .npz .xyz .txt .pts .csv .pcd .ply, and .obj .off .stl .glb .gltf with the extra
-    cg3d-sdk[files]. A file should hold one object, cut out of its surroundings. Files that fail
-    are reported while the others go on; the exit status is then 1.
+    Read are .npy .npz .xyz .txt .pts .csv .pcd .ply and KITTI's .bin; .obj .off .stl .glb .gltf
+    with the extra cg3d-sdk[files]; .las .laz with [las]; every cloud of recordings, .bag .db3
+    .mcap or their folder, with [bags]. A cloud should hold one object, cut out of its
+    surroundings. Files that fail are reported while the others go on; the exit status is then 1.
 
     \b
     Examples:
       cg3d classify scan.pcd
       cg3d classify *.glb --up y --top 3
       cg3d classify crops/*.npy --labels cup,bowl,bottle
+      cg3d classify run.mcap --topic /crops --frame 3 --axes optical
       cg3d classify crop.npy --bundle my_bundle --reject 0.1 --json
     """
     from cg3d_sdk.recognizer import Recognizer
@@ -86,21 +91,30 @@ def classify_command(
     results: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     meshes = False
+    source = Source(topic, frame, axes, transform)
+
+    def failed(name: str, error: Cg3dError) -> None:
+        # The readers name the file themselves, the Recognizer cannot.
+        reason = str(error).removeprefix(f"{name}: ")
+        errors.append({"file": name, "error": reason})
+        click.echo(f"Error: {plain(name)}: {plain(reason)}", err=True)
+
     for path in _shown_progress(files, as_json):
         try:
-            cloud, answer = _classify(recognizer, path)
+            for cloud in read_clouds(path, source):
+                try:
+                    answer = recognizer.classify(cloud.points)
+                except Cg3dError as error:
+                    failed(cloud.name, error)
+                    continue
+                meshes |= cloud.faces > 0
+                if as_json:
+                    shape = {"points": len(cloud.points), "faces": cloud.faces, **cloud.facts}
+                    results.append({"file": str(path), **shape, **answer.to_dict(top)})
+                else:
+                    click.echo(answer_line(cloud.name, width, answer, top))
         except Cg3dError as error:
-            # read_points names the file itself, the Recognizer cannot.
-            reason = str(error).removeprefix(f"{path}: ")
-            errors.append({"file": str(path), "error": reason})
-            click.echo(f"Error: {plain(path)}: {plain(reason)}", err=True)
-            continue
-        meshes |= cloud.faces > 0
-        if as_json:
-            shape = {"points": len(cloud.points), "faces": cloud.faces}
-            results.append({"file": str(path), **shape, **answer.to_dict(top)})
-        else:
-            click.echo(answer_line(str(path), width, answer, top))
+            failed(str(path), error)
     if as_json:
         document = {
             "bundle": recognizer.bundle.manifest.name,
@@ -116,13 +130,6 @@ def classify_command(
         click.echo("Note: meshes were read as z up; most are y up, then add --up y.", err=True)
     if errors:
         ctx.exit(1)
-
-
-def _classify(recognizer: Recognizer, path: Path) -> tuple[FileCloud, Classification]:
-    from cg3d_runtime.files import read_points
-
-    cloud = read_points(path)
-    return cloud, recognizer.classify(cloud.points)
 
 
 def _shown_progress(files: tuple[Path, ...], as_json: bool) -> Iterator[Path]:

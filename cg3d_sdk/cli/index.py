@@ -223,7 +223,7 @@ def _answers(
 
 def _files(folder: Path, output: Path) -> list[Path]:
     """Every file below a folder that a reader takes, in a fixed order; an older index is none."""
-    from cg3d_runtime.files.read import READERS
+    from cg3d_runtime.files.read import READERS, is_point_file
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that holds the shapes")
@@ -232,7 +232,7 @@ def _files(folder: Path, output: Path) -> list[Path]:
         for place, _, names in os.walk(folder)
         if Path(place).resolve() != output.resolve()
         for name in names
-        if Path(name).suffix.lower() in READERS
+        if is_point_file(Path(place) / name)
     ]
     if not found:
         raise InputError(f"{folder} holds no clouds or meshes; these are read: {' '.join(READERS)}")

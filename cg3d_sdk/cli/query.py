@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cg3d_sdk.cli.classify import ENGINES
+from cg3d_sdk.cli.clouds import Source, cloud_options, read_clouds
 from cg3d_sdk.cli.output import percent, plain, ranked
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write a page to look at: the scene with the answers to every text.",
 )  # fmt: skip
+@cloud_options
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def query_command(
     scene: Path,
@@ -58,9 +60,15 @@ def query_command(
     bundle: Path | None,
     engine: EngineChoice,
     output: Path | None,
+    topic: str | None,
+    frame: int | None,
+    axes: Literal["body", "optical"],
+    transform: Path | None,
     as_json: bool,
 ) -> None:
     """Ask where in SCENE, a cloud in metres, the things named by TEXT are.
+
+    SCENE is any file that `cg3d classify` reads; of a recording the first cloud, or --frame N.
 
     A TEXT is a name, or a question that holds one ("where is the sofa?") or says what the thing is
     for ("where can I sit down?"). All of them share one pass over the scene. Places are centres of
@@ -72,22 +80,26 @@ def query_command(
       cg3d query room.pcd sofa "where can I sit down?" --top 1
       cg3d query room.ply lamp --json
       cg3d query room.ply chair desk -o answer.html
+      cg3d query run.mcap mug --frame 40 --axes optical
     """
-    from cg3d_runtime.files import read_points
     from cg3d_runtime.scene.kmeans import KMeansSegmentation
     from cg3d_runtime.scene.objects import ObjectSegmentation
     from cg3d_runtime.scene.scoring import FOUND
+    from cg3d_runtime.sensors import is_bag
     from cg3d_sdk.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, engine=engine, up=up)
     least = FOUND if threshold is None else threshold
     cut = ObjectSegmentation() if segmentation == "objects" else KMeansSegmentation()
-    cloud = read_points(scene)
+    if frame is None and is_bag(scene):
+        frame = 0
+    (cloud,) = read_clouds(scene, Source(topic, frame, axes, transform))
     room = recognizer.scene(cloud.points, segmentation=cut)
     answers = room.query_many(texts, top, least)
     if as_json:
         document = {
             "scene": str(scene),
+            **cloud.facts,
             "points": len(cloud.points),
             "dropped": room.dropped,
             "candidates": len(room.embeddings),

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from ros_messages import CODES, ROS1, XYZ, XYZRGB, Layout, Made, make, simple
+from support.ros_messages import CODES, ROS1, XYZ, XYZRGB, Layout, Made, make, simple
 
 from cg3d_runtime.errors import Cg3dError, InputError
 from cg3d_runtime.sensors import PointCloud2, PointField

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from cg3d_runtime.sensors.bags import CloudTopic, cloud_topics, is_bag, read_frames
 from cg3d_runtime.sensors.depth import DepthCloud, Intrinsics, depth_to_points
 from cg3d_runtime.sensors.frames import (
     OPTICAL_TO_BODY,
@@ -17,13 +18,17 @@ __all__ = [
     "OPTICAL_TO_BODY",
     "Axes",
     "CloudFrame",
+    "CloudTopic",
     "DepthCloud",
     "Intrinsics",
     "PointCloud2",
     "PointField",
     "as_transform",
+    "cloud_topics",
     "depth_to_points",
+    "is_bag",
     "pose",
+    "read_frames",
     "to_body",
     "transform_points",
 ]

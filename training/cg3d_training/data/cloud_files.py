@@ -14,8 +14,8 @@ from cg3d_training.data.meshes import SUFFIXES as MESH_SUFFIXES
 
 #: Files that hold points and never faces, by their suffix in small letters. `.ply` may hold either.
 SUFFIXES = tuple(suffix for suffix in READERS if suffix not in MESH_SUFFIXES)
-#: Of these, files that a folder is searched for; a .txt or .csv file is more often something else.
-SEARCHED = tuple(suffix for suffix in SUFFIXES if suffix not in (".txt", ".csv"))
+#: Of these, files that a folder is searched for; the others are more often something else.
+SEARCHED = tuple(suffix for suffix in SUFFIXES if suffix not in (".txt", ".csv", ".bin"))
 
 
 def is_cloud(path: Path) -> bool:
