@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cg3d_sdk.cli.engines import engine_facts, engine_lines
+from cg3d_sdk.cli.engines import engine_lines
 from cg3d_sdk.cli.output import plain
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
       cg3d info my_bundle --json
     """
     from cg3d_runtime.bundle import Bundle
+    from cg3d_sdk.doctor.bundle import engine_facts
     from cg3d_sdk.recognizer import default_bundle
 
     opened = Bundle.open(default_bundle() if bundle is None else bundle)

@@ -14,6 +14,7 @@ _VERBS = {
     "query": ("cg3d_sdk.cli.query", "query_command"),
     "index": ("cg3d_sdk.cli.index", "index_group"),
     "demo": ("cg3d_sdk.cli.demo", "demo_command"),
+    "doctor": ("cg3d_sdk.cli.doctor", "doctor_command"),
 }
 
 
@@ -31,4 +32,5 @@ def main() -> None:
       cg3d query room.pcd "where is the sofa?"      find a thing in a scene
       cg3d index build meshes -o my_index          shapes to search by words or by shape
       cg3d info                                    what the bundle is and how good
+      cg3d doctor                                  what this machine has, and what will run
     """

@@ -19,11 +19,12 @@ import torch
 import yaml
 from click.testing import CliRunner
 
+from cg3d_sdk.doctor.finding import Finding
 from cg3d_training.cli.main import main
 from cg3d_training.cli.recipes import headline
 from cg3d_training.config import PretrainConfig, list_recipes, load_config
 from cg3d_training.data.recognise import recognise
-from cg3d_training.doctor import NEEDED, OPTIONAL, Finding, examine
+from cg3d_training.doctor import NEEDED, OPTIONAL, examine
 from cg3d_training.finetuning.config import FinetuneConfig
 from cg3d_training.triplets.config import TripletConfig
 

@@ -18,12 +18,12 @@ import yaml
 from small_encoders import TINY
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_sdk.doctor.machine import memory, usable_cores
 from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
 from cg3d_training.config import DataConfig, OptimiserConfig, PretrainConfig, from_dict
 from cg3d_training.encoders import EncoderSpec, build_encoder
 from cg3d_training.finetuning.config import FinetuneConfig, LabelledConfig, VotingConfig
 from cg3d_training.finetuning.finetune import finetune
-from cg3d_training.machine import memory, usable_cores
 from cg3d_training.pretrain import pretrain
 from cg3d_training.runs.card import write_card
 from cg3d_training.runs.environment import note_resume, note_start

@@ -13,12 +13,12 @@ import platform
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cg3d_sdk.doctor.finding import Finding
+from cg3d_sdk.doctor.machine import memory, processor, usable_cores
 from cg3d_training.data.recognise import recognise
-from cg3d_training.machine import memory, processor, usable_cores
 
 _GIB = 2**30
 #: Less than this on the disk is too little for checkpoints and states.
@@ -46,25 +46,6 @@ OPTIONAL = (
     ("ray", "ray", "ray", "`prepare` over a cluster"),
     ("moderngl", "moderngl", "gl", "drawing views with OpenGL"),
 )
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One line of the report.
-
-    Attributes:
-        name: what was looked for.
-        found: what there is.
-        ok: whether it is there.
-        required: whether training needs it.
-        fix: the command, or the words, that mend it; "" where nothing has to be done.
-    """
-
-    name: str
-    found: str
-    ok: bool = True
-    required: bool = False
-    fix: str = ""
 
 
 def examine(data: tuple[Path, ...] = (), folder: Path | None = None) -> list[Finding]:

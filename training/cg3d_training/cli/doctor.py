@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
-import json
 from pathlib import Path
 
 import click
@@ -26,17 +24,11 @@ def doctor_command(data: tuple[Path, ...], as_json: bool) -> None:
       cg3d-train doctor
       cg3d-train doctor --data ../shared/data/household --data shards
     """
+    from cg3d_sdk.doctor.finding import as_json as listed
+    from cg3d_sdk.doctor.finding import as_lines, healthy
     from cg3d_training.doctor import examine
 
     findings = examine(data)
-    bad = any(finding.required and not finding.ok for finding in findings)
-    if as_json:
-        click.echo(json.dumps([dataclasses.asdict(finding) for finding in findings], indent=1))
-    else:
-        width = max(len(finding.name) for finding in findings)
-        for finding in findings:
-            state = "ok     " if finding.ok else "MISSING" if finding.required else "-      "
-            fix = f" -> {finding.fix}" if finding.fix else ""
-            click.echo(f"{state} {finding.name:{width}}  {finding.found}{fix}")
-    if bad:
+    click.echo(listed(findings) if as_json else "\n".join(as_lines(findings)))
+    if not healthy(findings):
         raise click.exceptions.Exit(1)

@@ -18,8 +18,8 @@ import torch
 
 from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
+from cg3d_sdk.doctor.machine import memory, processor, usable_cores
 from cg3d_sdk.version import __version__
-from cg3d_training.machine import memory, processor, usable_cores
 
 ENVIRONMENT = "environment.json"
 
