@@ -10,6 +10,7 @@ _DEFAULT = "subjects"
 _VERBS = {
     _DEFAULT: ("cg3d_training.cli.evaluate_subjects", "evaluate_command"),
     "zeroshot": ("cg3d_training.cli.evaluate_zeroshot", "zeroshot_command"),
+    "pictures": ("cg3d_training.cli.evaluate_pictures", "pictures_command"),
 }
 
 
@@ -36,4 +37,5 @@ def evaluate_group() -> None:
         --clip-text ../shared/data/clip-text
       cg3d-train evaluate zeroshot runs/official.safetensors --dataset modelnet40 \\
         --protocol official --text slip:slip_base_100ep.pt
+      cg3d-train evaluate pictures --teacher open_clip:ViT-B-16 --dataset modelnet40 --probe
     """

@@ -17,6 +17,7 @@ _VERBS = {
     "names": ("cg3d_training.cli.names", "names_command"),
     "attribution": ("cg3d_training.cli.attribution", "attribution_command"),
     "evaluate": ("cg3d_training.cli.evaluate", "evaluate_group"),
+    "table": ("cg3d_training.cli.table", "table_command"),
     "calibrate": ("cg3d_training.cli.calibrate", "calibrate_command"),
     "import": ("cg3d_training.cli.importing", "import_command"),
     "prepare": ("cg3d_training.cli.prepare", "prepare_command"),

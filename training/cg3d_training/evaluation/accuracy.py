@@ -40,7 +40,7 @@ class Accuracy:
 
 def accuracy(
     task: str,
-    scores: NDArray[np.float32],
+    scores: NDArray[np.floating],
     truth: Sequence[int],
     names: Sequence[str],
     accepted: Sequence[Sequence[int]] | None = None,
@@ -78,7 +78,7 @@ def accuracy(
     )  # fmt: skip
 
 
-def _ranks(scores: NDArray[np.float32], labels: NDArray[np.int64]) -> NDArray[np.int64]:
+def _ranks(scores: NDArray[np.floating], labels: NDArray[np.int64]) -> NDArray[np.int64]:
     """(n) at which place of its row of scores each label stands, from 0."""
     own = scores[np.arange(len(labels)), labels][:, None]
     earlier = np.arange(scores.shape[1])[None] < labels[:, None]

@@ -132,7 +132,7 @@ class PictureContender:
 
     def embed(self, clouds: LabelledClouds, protocol: Protocol) -> NDArray[np.float32]:
         """See `Contender`; the protocol's points do not concern it."""
-        return view_vectors(self._tower, of_clouds("", clouds, self._maps))
+        return view_vectors([self._tower], of_clouds(self.name, clouds, self._maps))[0]
 
 
 def open_contender(

@@ -11,7 +11,6 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import read_tensors
 from cg3d_training.data.labelled import LabelledClouds
 from cg3d_training.data.triplet_set import PictureForm, TripletSet, picture
@@ -65,43 +64,50 @@ def of_clouds(name: str, clouds: LabelledClouds, maps: DepthMaps) -> PictureSet:
     )  # fmt: skip
 
 
-def of_shards(name: str, folder: Path, classes: Sequence[str] | None = None) -> PictureSet:
-    """The first picture of every object of a folder that `cg3d-train prepare` made.
+def of_shards(folders: Sequence[Path]) -> list[PictureSet]:
+    """For each folder that `cg3d-train prepare` made, the first picture of every object.
 
-    Args:
-        name: for tables.
-        folder: of shards.
-        classes: their order, where another split gives it; None: the names that occur, sorted.
+    All of them are of the same classes: the names that occur in any, sorted.
 
     Raises:
-        TrainingError: the folder cannot be read, or an object is of no such class.
+        TrainingError: a folder cannot be read.
     """
-    objects = TripletSet(folder, points=1)
-    known = tuple(classes or sorted(set(objects.names)))
-    missing = sorted(set(objects.names) - set(known))
-    if missing:
-        raise TrainingError(f"{folder}: {missing[0]!r} is not among the {len(known)} other classes")
-    labels = np.array([known.index(n) for n in objects.names], np.int64)
+    opened = [TripletSet(folder, points=1) for folder in folders]
+    classes = tuple(sorted({name for objects in opened for name in objects.names}))
+    return [
+        _of_triplets(f"{folder.name}, pictures", objects, classes)
+        for folder, objects in zip(folders, opened, strict=True)
+    ]
 
+
+def _of_triplets(name: str, objects: TripletSet, classes: tuple[str, ...]) -> PictureSet:
     def make(row: int, form: PictureForm) -> torch.Tensor:
         return picture(objects.sample(row).views[0], form)[None]
 
-    return PictureSet(f"{name}, pictures", known, labels, 1, make)
+    labels = np.array([classes.index(n) for n in objects.names], np.int64)
+    return PictureSet(name, classes, labels, 1, make)
 
 
 @torch.no_grad()
-def view_vectors(tower: ImageTower, pictures: PictureSet) -> NDArray[np.float32]:
-    """(n, views, d) unit rows."""
-    form, parts = PictureForm.of(tower.teacher), []
-    device = next(tower.teacher.parameters()).device
+def view_vectors(towers: Sequence[ImageTower], pictures: PictureSet) -> list[NDArray[np.float32]]:
+    """For each tower (n, views, d) unit rows; every picture is made once.
+
+    Args:
+        towers: of one teacher, with other prompts each.
+        pictures: of which objects.
+    """
+    teacher = towers[0].teacher
+    form, device = PictureForm.of(teacher), next(teacher.parameters()).device
+    parts: list[list[torch.Tensor]] = [[] for _ in towers]
     at_once = max(1, _AT_ONCE // pictures.views)
     rows = range(0, len(pictures.labels), at_once)
-    for start in tqdm(rows, f"{tower.name}: {pictures.name}", unit="batch", leave=False):
+    for start in tqdm(rows, pictures.name, unit="batch", leave=False):
         own = range(start, min(start + at_once, len(pictures.labels)))
         batch = torch.cat([pictures.make(row, form) for row in own]).to(device)
-        vectors = unit_rows(tower.teacher.encode_image(batch, tower.prompts))
-        parts.append(vectors.cpu().view(len(own), pictures.views, -1))
-    return torch.cat(parts).numpy()
+        for tower, found in zip(towers, parts, strict=True):
+            vectors = unit_rows(teacher.encode_image(batch, tower.prompts))
+            found.append(vectors.cpu().view(len(own), pictures.views, -1))
+    return [torch.cat(found).numpy() for found in parts]
 
 
 def open_prompts(file: Path, device: str = "cpu") -> DeepPrompts:
