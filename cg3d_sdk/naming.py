@@ -12,7 +12,9 @@ from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.errors import BundleError, InputError, VocabularyError
 from cg3d_runtime.text.bank import TextBank
 from cg3d_runtime.text.calibration import Calibration
+from cg3d_runtime.text.phrasing import Phrasing
 from cg3d_runtime.text.space import TextSpace
+from cg3d_runtime.text.words import Reader, Words
 from cg3d_sdk.results import UNKNOWN, Classification, Ranking
 
 
@@ -21,15 +23,13 @@ class Naming:
     """The words of a bundle and what is made of scores. Never changes; `choosing` gives another.
 
     Attributes:
-        vocabulary: every name of the bundle.
-        space: where words and shapes are compared.
+        words: every name of the bundle, and how new ones get their vectors.
         calibration: what scores mean; None where the bundle does not say.
         reject: the share of known objects that may be answered with "unknown"; None for never.
         bank: the labels to choose from.
     """
 
-    vocabulary: TextBank
-    space: TextSpace
+    words: Words
     calibration: Calibration | None
     reject: float | None
     bank: TextBank
@@ -54,15 +54,22 @@ class Naming:
         vocabulary = TextBank(
             text.labels, text.aliases, space.apply(text.vectors), text.logit_scale
         )
-        return cls(vocabulary, space, calibration, reject, vocabulary).choosing(None)
+        info = bundle.manifest.text
+        reads_any = info.encoder is not None and info.encoder.open_vocabulary
+        words = Words(vocabulary, space, info.phrasing or Phrasing(), reads_any)
+        return cls(words, calibration, reject, vocabulary)
 
-    def choosing(self, labels: Iterable[str] | None) -> Naming:
+    def choosing(self, labels: Iterable[str] | None, reader: Reader) -> Naming:
         """The same with other labels to choose from; None for all.
 
+        Args:
+            labels: names of the bundle; any words where its text encoder reads any.
+            reader: asked for the text encoder where a label is new.
+
         Raises:
-            VocabularyError: a label is not in the vocabulary.
+            VocabularyError: a label that the bundle does not know and cannot read.
         """
-        bank = self.vocabulary if labels is None else self.vocabulary.select(labels)
+        bank = self.words.choose(labels, reader)
         if self.calibration is not None:
             bank = replace(bank, logit_scale=self.calibration.logit_scale(len(bank)))
         if self.reject is not None and UNKNOWN in bank:

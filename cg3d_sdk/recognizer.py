@@ -19,6 +19,7 @@ from cg3d_runtime.images import prepare_image
 from cg3d_runtime.points import Prepared, Up, prepare
 from cg3d_runtime.points.normalize import check_up
 from cg3d_runtime.scene.objects import ObjectSegmentation
+from cg3d_runtime.scene.scoring import FOUND
 from cg3d_runtime.scene.segmentation import Segmentation, candidates
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.naming import Naming
@@ -45,8 +46,8 @@ class Recognizer:
 
     Args:
         bundle: a folder made by `cg3d-export`; None for the one that ships with the package.
-        labels: the names to choose from, in any spelling the bundle knows (see `vocabulary`);
-            None for all of them.
+        labels: the names to choose from, in any spelling the bundle knows (see `vocabulary`), or
+            any words where it has CLIP's text tower; None for all of its own.
         engine: what runs the networks. "auto" takes the best that works here: a TensorRT plan of
             the bundle, else CUDA, else the CPU; `engine_report` tells why not the others. "cpu",
             "cuda", "tensorrt", "ort-tensorrt" and "ort-tensorrt-rtx" are used or are an error;
@@ -82,8 +83,9 @@ class Recognizer:
     ) -> None:
         self.up: Up = check_up(up)
         self.bundle = Bundle.open(default_bundle() if bundle is None else bundle)
-        self._naming = Naming.of(self.bundle, reject).choosing(labels)
+        self._naming = Naming.of(self.bundle, reject)
         self._networks = Networks(self.bundle, engine, threads, batch)
+        self.set_labels(labels)
 
     def classify(self, points: ArrayLike, up: Up | None = None) -> Classification:
         """Name one cloud.
@@ -153,11 +155,12 @@ class Recognizer:
             encode=perf_counter() - prepare_end,
             clouds=len(prepared),
         )
-        encoder = self.bundle.manifest.text.encoder
-        any_text = encoder is not None and encoder.open_vocabulary
+        measured = self.bundle.manifest.scenes
+        found = FOUND if measured is None else measured.found
+        words = naming.words
         return Scene(
-            cloud, parts, embeddings, naming.bank, naming.vocabulary, self._asked_vector, any_text,
-            spent,
+            cloud, parts, embeddings, naming.bank, words.bank, self._asked_vector, words.open,
+            spent, found,
         )  # fmt: skip
 
     def query(
@@ -210,9 +213,9 @@ class Recognizer:
             VocabularyError: a text that the bundle's text encoder was not made for, or a bundle
                 without a text encoder.
         """
-        naming = self._naming
-        encoder = self._networks.text_encoder(naming.vocabulary)
-        return naming.space.apply(encoder.embed([texts] if isinstance(texts, str) else list(texts)))
+        words = self._naming.words
+        encoder = self._networks.text_encoder(words.bank)
+        return words.space.apply(encoder.embed([texts] if isinstance(texts, str) else list(texts)))
 
     def embed_image(self, images: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
         """Embeddings of pictures, in the space of `embed`.
@@ -249,7 +252,7 @@ class Recognizer:
     @property
     def vocabulary(self) -> tuple[str, ...]:
         """Every label of the bundle; each may have aliases beside."""
-        return self._naming.vocabulary.labels
+        return self._naming.words.bank.labels
 
     @property
     def reject(self) -> float | None:
@@ -263,11 +266,14 @@ class Recognizer:
 
         Args:
             labels: names in any spelling the bundle knows (see `vocabulary`); None for all of them.
+                Where the bundle has CLIP's text tower, any words: new ones are encoded once, in
+                the phrasing of its own.
 
         Raises:
-            VocabularyError: a label is not in the bundle's vocabulary; the old names stay.
+            VocabularyError: a label is not in the bundle's vocabulary, and the bundle cannot read
+                it; the old names stay.
         """
-        self._naming = self._naming.choosing(labels)
+        self._naming = self._naming.choosing(labels, self._networks.text_encoder)
 
     @property
     def engine(self) -> str:
@@ -324,14 +330,9 @@ class Recognizer:
                 raise InputError(f"cloud {i} of {len(clouds)}: {error}") from error
         return prepared
 
-    def _asked_vector(self, text: str) -> NDArray[np.float32]:
-        """(d,) of a name of the vocabulary, or of any text if the bundle reads any."""
-        vocabulary = self._naming.vocabulary
-        if text in vocabulary:
-            vector: NDArray[np.float32] = vocabulary.vectors[vocabulary.index(text)]
-            return vector
-        row: NDArray[np.float32] = self.embed_text(text)[0]
-        return row
+    def _asked_vector(self, name: str) -> NDArray[np.float32]:
+        """(d,) of a name of the vocabulary, or of any if the bundle reads any."""
+        return self._naming.words.vector(name, self._networks.text_encoder)
 
 
 def _holds_arrays(points: object) -> bool:

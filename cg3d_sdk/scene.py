@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.points import Up, as_points
 from cg3d_runtime.scene.boxes import Box, axis_aligned_box, oriented_box
-from cg3d_runtime.scene.question import objects_asked
+from cg3d_runtime.scene.question import object_of, objects_asked
 from cg3d_runtime.scene.scoring import FOUND, apart, belief
 from cg3d_runtime.scene.segmentation import Candidates
 from cg3d_runtime.text.bank import TextBank
@@ -157,6 +157,7 @@ class Scene:
     Attributes:
         embeddings: (c, d) float32 unit rows, one for each candidate.
         timings: what cutting and embedding took.
+        found: the score from which a thing counts as found, the bundle's own where it has one.
     """
 
     def __init__(
@@ -169,8 +170,10 @@ class Scene:
         vector: Callable[[str], NDArray[np.float32]],
         any_text: bool,
         timings: Timings = NOT_TIMED,
+        found: float = FOUND,
     ) -> None:
         self.embeddings = embeddings
+        self.found = found
         self.timings = timings
         self._cloud = cloud
         self._parts = parts
@@ -200,13 +203,13 @@ class Scene:
         chosen = apart(order.tolist(), self._parts.rows, len(self._cloud.rows), None)
         return tuple(self._region(i, float(best[i])) for i in chosen)
 
-    def query(self, text: str, top: int = 3, threshold: float = FOUND) -> SceneAnswer:
+    def query(self, text: str, top: int = 3, threshold: float | None = None) -> SceneAnswer:
         """Where something is.
 
         Args:
             text: a name ("chair"), a phrasing of one, or a question ("where can I sit down?").
             top: how many answers to give at most.
-            threshold: the score from which the thing counts as found; see docs/scenes.md.
+            threshold: the score from which the thing counts as found; None for `found`.
 
         Raises:
             VocabularyError: the text holds no name that the bundle knows.
@@ -215,6 +218,7 @@ class Scene:
         start = perf_counter()
         if top < 1:
             raise InputError(f"top must be at least 1, not {top}")
+        threshold = self.found if threshold is None else threshold
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
         asked = self._asked(text)
@@ -230,7 +234,7 @@ class Scene:
         return SceneAnswer(text, asked, regions, found, threshold, spent)
 
     def query_many(
-        self, texts: Sequence[str], top: int = 3, threshold: float = FOUND
+        self, texts: Sequence[str], top: int = 3, threshold: float | None = None
     ) -> tuple[SceneAnswer, ...]:
         """`query` for several texts."""
         return tuple(self.query(text, top, threshold) for text in texts)
@@ -240,9 +244,10 @@ class Scene:
             return objects_asked(text, self._vocabulary)
         except VocabularyError:
             # A full text encoder reads what holds no known name.
-            if self._any_text and isinstance(text, str) and text.strip():
-                return (text,)
-            raise
+            asked = object_of(text) if self._any_text and isinstance(text, str) else ""
+            if not asked:
+                raise
+            return (asked,)
 
     @cached_property
     def _scores(self) -> NDArray[np.float32]:

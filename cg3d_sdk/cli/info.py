@@ -91,6 +91,14 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
     else:
         known = "any text" if words.open_vocabulary else "its labels and simple phrasings of them"
         yield "text encoder", f"up to {words.context_length} tokens; knows {known}"
+    if manifest.text.phrasing is not None:
+        templates = manifest.text.phrasing.templates
+        yield (
+            "asked as",
+            f'"{plain(templates[0])}"'
+            if len(templates) == 1
+            else f'the mean of {len(templates)} phrasings, such as "{plain(templates[0])}"',
+        )
     if manifest.image is not None:
         prompts = f", {manifest.image.prompts} visual prompts" if manifest.image.prompts else ""
         yield "image encoder", f"pictures of {manifest.image.size} x {manifest.image.size}{prompts}"
@@ -102,6 +110,8 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
         else f"calibrated for {measured.levels[0].labels} to {measured.levels[-1].labels} labels; "
         "classify --reject 0.1 refuses what it does not know",
     )
+    if manifest.scenes is not None:
+        yield "scenes", f"a thing counts as found from a score of {manifest.scenes.found:g} on"
     yield "files", f"{len(manifest.files)}, {_size(bundle) / 1e6:.1f} MB, every hash right"
     yield "licence", plain(manifest.licence)
     yield from _nested("parity", manifest.parity)

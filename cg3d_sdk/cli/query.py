@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), metavar="SHARE",
-    help="The score from which a thing counts as found; by default the measured one.",
+    help="The score from which a thing counts as found; by default the bundle's.",
 )  # fmt: skip
 @click.option(
     "--segmentation", default="objects", show_default=True,
@@ -84,18 +84,16 @@ def query_command(
     """
     from cg3d_runtime.scene.kmeans import KMeansSegmentation
     from cg3d_runtime.scene.objects import ObjectSegmentation
-    from cg3d_runtime.scene.scoring import FOUND
     from cg3d_runtime.sensors import is_bag
     from cg3d_sdk.recognizer import Recognizer
 
     recognizer = Recognizer(bundle, engine=engine, up=up)
-    least = FOUND if threshold is None else threshold
     cut = ObjectSegmentation() if segmentation == "objects" else KMeansSegmentation()
     if frame is None and is_bag(scene):
         frame = 0
     (cloud,) = read_clouds(scene, Source(topic, frame, axes, transform))
     room = recognizer.scene(cloud.points, segmentation=cut)
-    answers = room.query_many(texts, top, least)
+    answers = room.query_many(texts, top, threshold)
     if as_json:
         document = {
             "scene": str(scene),

@@ -44,11 +44,24 @@ BANK = TextBank(
 )
 
 
+class Chosen:
+    """Words with the encoder that reads for them; None for a closed vocabulary."""
+
+    def __init__(self, encoder: Encoder | None, phrasing: Phrasing) -> None:
+        self.words = Words(BANK, SPACE, phrasing, encoder is not None)
+        self.reader: Any = lambda bank: encoder
+
+    def choose(self, names: Any) -> TextBank:
+        return self.words.choose(names, self.reader)
+
+    def vector(self, name: str) -> np.ndarray:
+        return self.words.vector(name, self.reader)
+
+
 def words(
     encoder: Encoder | None, templates: tuple[str, ...] = ("a {}",), average: Average = "unit"
-) -> Words:
-    factory = None if encoder is None else lambda: encoder
-    return Words(BANK, SPACE, Phrasing(templates, average), factory)  # type: ignore[arg-type]
+) -> Chosen:
+    return Chosen(encoder, Phrasing(templates, average))
 
 
 def unit(rows: np.ndarray) -> np.ndarray:
@@ -110,7 +123,7 @@ def test_a_new_word_twice_is_refused() -> None:
 
 def test_a_closed_vocabulary_stays_closed() -> None:
     closed = words(None)
-    assert not closed.open
+    assert not closed.words.open
     assert closed.choose(None) is BANK
     for ask in (lambda: closed.choose(["spoon"]), lambda: closed.vector("spoon")):
         with pytest.raises(VocabularyError, match="'spoon' is not among the 3 names"):
@@ -151,3 +164,10 @@ def test_opposite_vectors_have_no_mean() -> None:
     rows = np.array([[[1, 0], [-1, 0]]], np.float32)
     with pytest.raises(InputError, match="means of text vectors"):
         Phrasing(("a {}", "the {}"), "unit").mean(rows)
+
+
+def test_many_words_do_not_fill_the_memory() -> None:
+    chosen = words(Encoder())
+    for start in range(0, 9000, 3000):
+        chosen.choose([f"thing {i}" for i in range(start, start + 3000)])
+    assert 3000 <= len(chosen.words._kept) <= 4096

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -210,6 +211,30 @@ def test_scores_take_the_scale_of_the_number_of_labels(calibrated: Path) -> None
     assert recognizer.bank.logit_scale == pytest.approx(
         calibration.logit_scale(len(bundle.text().labels))
     )
+
+
+def test_labels_change_in_one_thread_while_others_classify(calibrated: Path) -> None:
+    """Scores keep the scale that belongs to their labels."""
+    sets = [["chair", "table", "mug"], ["chair", "bed", "sofa", "lamp", "desk", "vase"]]
+    recognizer = Recognizer(calibrated, engine="cpu", threads=1)
+    expected = {}
+    for names in sets:
+        recognizer.set_labels(names)
+        expected[len(names)] = recognizer.classify(cloud())
+
+    def change(seed: int) -> None:
+        for i in np.random.default_rng(seed).integers(2, size=40):
+            recognizer.set_labels(sets[i])
+
+    with ThreadPoolExecutor(5) as pool:
+        changing = [pool.submit(change, seed) for seed in range(2)]
+        answers = list(pool.map(lambda _: recognizer.classify(cloud()), range(20)))
+        for one in changing:
+            one.result()
+    for answer in answers:
+        same = expected[len(answer.ranking)]
+        assert answer.ranking == same.ranking
+        assert answer.familiarity == same.familiarity
 
 
 def test_reject_needs_a_calibration_and_a_share(calibrated: Path) -> None:

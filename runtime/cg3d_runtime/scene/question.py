@@ -72,6 +72,19 @@ def objects_asked(question: str, bank: TextBank) -> tuple[str, ...]:
     return tuple(found)
 
 
+def object_of(question: str) -> str:
+    """What a question without a known name asks for, to be read by a full text encoder.
+
+    Words that name no object fall away from both ends; "" where nothing is left.
+
+    >>> object_of("Where is the vase with the red flowers?")
+    'vase with the red flowers'
+    """
+    words = _WORD.findall(normal_name(question))
+    kept = [i for i, word in enumerate(words) if word not in _EMPTY]
+    return " ".join(words[kept[0] : kept[-1] + 1]) if kept else ""
+
+
 def _names_in(words: list[str], bank: TextBank) -> list[str]:
     found: list[str] = []
     start = 0

@@ -16,7 +16,7 @@ SAME_MEANING = 0.6
 #: Two answers share at most this part of the smaller one's points.
 _OVERLAP = 0.3
 
-#: A score from which a text counts as found. Measured, not derived: docs/scenes.md.
+#: A score from which a text counts as found, for bundles that do not say: docs/scenes.md.
 FOUND = 0.05
 
 

@@ -19,6 +19,7 @@ _VERBS = {
     "evaluate": ("cg3d_training.cli.evaluate", "evaluate_group"),
     "table": ("cg3d_training.cli.table", "table_command"),
     "calibrate": ("cg3d_training.cli.calibrate", "calibrate_command"),
+    "calibrate-scenes": ("cg3d_training.cli.calibrate_scenes", "calibrate_scenes_command"),
     "import": ("cg3d_training.cli.importing", "import_command"),
     "prepare": ("cg3d_training.cli.prepare", "prepare_command"),
     "index": ("cg3d_training.cli.indexing", "index_command"),
