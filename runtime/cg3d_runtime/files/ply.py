@@ -73,6 +73,33 @@ def read_ply(data: bytes, path: Path) -> tuple[NDArray[np.floating], int]:
     return sample_surface(points, triangles), len(triangles)
 
 
+def read_vertex_properties(data: bytes, names: Sequence[str]) -> dict[str, NDArray[np.float64]]:
+    """Numbers of the vertices of a PLY file by the names of their properties; faces are not read.
+
+    Args:
+        data: the file.
+        names: wanted; those that the vertices lack are left out.
+
+    Raises:
+        InputError: the file is damaged, or its first element is not `vertex`.
+    """
+    binary, elements, start, header_lines = _parse_header(data)
+    if not elements or elements[0].name != "vertex" or elements[0].has_lists:
+        raise InputError("its first element is not a 'vertex' of single numbers")
+    vertex, body = elements[0], data[start:]
+    columns = {name: i for name in names if (i := vertex.index([name])) is not None}
+    if binary:
+        record = np.dtype([(f"{i}", p.dtype) for i, p in enumerate(vertex.properties)])
+        _check_length(vertex.count * record.itemsize, len(body), vertex)
+        rows = np.frombuffer(body, record, vertex.count)
+        return {name: rows[f"{i}"].astype(np.float64) for name, i in columns.items()}
+    lines = [line for line in decode_lines(body) if line.strip()][: vertex.count]
+    _check_length(vertex.count, len(lines), vertex)
+    padding = [""] * header_lines
+    table = parse_rows(padding + lines, [*columns.values()], delimiter=None, first=header_lines)
+    return {name: table[:, i] for i, name in enumerate(columns)}
+
+
 def _read_binary(
     body: bytes, elements: Sequence[_Element]
 ) -> tuple[NDArray[np.floating], list[NDArray[np.int64]]]:

@@ -11,6 +11,7 @@ _VERBS = {
     _DEFAULT: ("cg3d_training.cli.evaluate_subjects", "evaluate_command"),
     "zeroshot": ("cg3d_training.cli.evaluate_zeroshot", "zeroshot_command"),
     "pictures": ("cg3d_training.cli.evaluate_pictures", "pictures_command"),
+    "scenes": ("cg3d_training.cli.evaluate_scenes", "scenes_command"),
 }
 
 
@@ -38,4 +39,5 @@ def evaluate_group() -> None:
       cg3d-train evaluate zeroshot runs/official.safetensors --dataset modelnet40 \\
         --protocol official --text slip:slip_base_100ep.pt
       cg3d-train evaluate pictures --teacher open_clip:ViT-B-16 --dataset modelnet40 --probe
+      cg3d-train evaluate scenes Stanford3dDataset_v1.2 --dataset s3dis --query chair
     """

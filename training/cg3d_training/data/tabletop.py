@@ -8,14 +8,17 @@ uint8, where 1 is the table and objects start at 2.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from cg3d_runtime.errors import TrainingError
+from cg3d_runtime.errors import InputError, TrainingError
+from cg3d_training.data.indoor import IndoorScene, SceneFile, made_scene
+from cg3d_training.data.names import name_rules
 
 _TABLE = 1
 
@@ -61,6 +64,40 @@ def scanned_objects(folder: Path) -> Iterator[ScannedObject]:
                 if len(points) == 0:
                     raise TrainingError(f"{file} has no points with label {entry['label']}")
                 yield ScannedObject(scene, entry["label"], entry["class"], points)
+
+
+def find_views(folder: Path) -> tuple[SceneFile, ...]:
+    """The views as scenes, turned upright by their table; the table itself is none of the objects.
+
+    Raises:
+        TrainingError: the annotation is missing.
+    """
+    annotation = folder / "objects.json"
+    if not annotation.is_file():
+        raise TrainingError(f"{annotation} is missing; the tabletop set is views and this list")
+    entries = json.loads(annotation.read_text(encoding="utf-8"))
+    views: dict[str, dict[int, str]] = {}
+    for entry in entries:
+        views.setdefault(entry["scene"], {})[entry["label"]] = entry["class"]
+    return tuple(
+        SceneFile(view, partial(_read_view, folder / f"{view}.npz", words))
+        for view, words in views.items()
+    )
+
+
+def _read_view(file: Path, words: Mapping[int, str]) -> IndoorScene:
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            xyz = archive["xyz_mm"].astype(np.float32) / 1000
+            labels, rgb = archive["label"], archive["rgb"]
+        upright = xyz @ rotation_to_up(plane_normal(xyz[labels == _TABLE])).T
+        instance = np.full(len(xyz), -1, np.int32)
+        for number, label in enumerate(words):
+            instance[labels == label] = number
+        classes = tuple(name_rules().tabletop_classes.get(w, w) for w in words.values())
+        return made_scene(file.stem, upright, rgb, instance, classes)
+    except (OSError, ValueError, KeyError, InputError) as error:
+        raise TrainingError(f"{file}: {error}") from error
 
 
 def plane_normal(points: NDArray[np.float32]) -> NDArray[np.float64]:

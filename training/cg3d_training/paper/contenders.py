@@ -16,6 +16,7 @@ from cg3d_runtime.text.space import TextSpace
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_training.checkpoint import Checkpoint, load_checkpoint
 from cg3d_training.data.labelled import LabelledClouds
+from cg3d_training.evaluation.any_order import embed_any_order
 from cg3d_training.evaluation.subjects import find_checkpoint
 from cg3d_training.losses import unit_rows
 from cg3d_training.paper.depth_maps import DepthMaps
@@ -76,6 +77,8 @@ class EncoderContender:
             raise TrainingError(
                 f"{self.name} takes {self._encoder.fewest_points} points or more, not {points}"
             )
+        if self._encoder.any_order:
+            return self._any_order(clouds)
         parts, batch = [], []
         for cloud in tqdm(clouds.clouds, self.name, unit="cloud", leave=False):
             batch.append(prepared(cloud, protocol, points))
@@ -84,6 +87,14 @@ class EncoderContender:
                 batch = []
         if batch:
             parts.append(self._rows(batch))
+        return np.concatenate(parts)[:, None]
+
+    def _any_order(self, clouds: LabelledClouds) -> NDArray[np.float32]:
+        """Encoders of other projects have their own rule (docs/peers.md), whatever the protocol."""
+        every, parts = clouds.clouds, []
+        for start in tqdm(range(0, len(every), _AT_ONCE), self.name, unit="batch", leave=False):
+            batch = [every[i] for i in range(start, min(start + _AT_ONCE, len(every)))]
+            parts.append(embed_any_order(self._encoder, batch, "y", self._device))
         return np.concatenate(parts)[:, None]
 
     @torch.no_grad()

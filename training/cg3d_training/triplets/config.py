@@ -107,6 +107,7 @@ class TripletConfig:
     Attributes:
         encoder: name of an encoder config.
         encoder_sizes: sizes that differ from it; `embedding_dim` has to be the teacher's.
+        start: a checkpoint whose encoder to go on with, of the same sizes; null: from scratch.
         seed: of weights, prompts, order, views, captions and augmentation.
         precision: of the encoder's forward pass; teacher and loss are always float32.
         compile: have torch compile the encoder, which needs a C++ compiler or, on a GPU, triton.
@@ -120,6 +121,7 @@ class TripletConfig:
 
     encoder: str = "point_transformer"
     encoder_sizes: dict[str, Any] = field(default_factory=dict)
+    start: str | None = None
     seed: int = 1
     precision: Precision = "fp32"
     compile: bool = False

@@ -26,7 +26,7 @@ from safetensors.torch import save as to_bytes
 
 from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint
+from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
 from cg3d_training.config import check_optimiser
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
@@ -199,6 +199,14 @@ def _encoder(config: TripletConfig, teacher: Teacher) -> tuple[EncoderSpec, Poin
             f"the encoder's embeddings have {encoder.embedding_dim} numbers and the teacher's "
             f"{teacher.embedding_dim}: set encoder_sizes.embedding_dim to {teacher.embedding_dim}"
         )
+    if config.start:
+        begun = load_checkpoint(Path(config.start))
+        if build_encoder(begun.spec).config != encoder.config:
+            raise TrainingError(
+                f"start: {config.start} holds a {begun.spec.architecture} of other sizes than "
+                f"{config.encoder} with encoder_sizes: {begun.spec.sizes}"
+            )
+        encoder.load_state_dict(begun.state_dict, strict=True)
     return spec, encoder
 
 
