@@ -8,7 +8,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from cg3d_training.data.clouds import OrderedClouds
 from cg3d_training.data.partial import PartialViews, partial_view, visible
 from cg3d_training.shapes import build
 from cg3d_training.shapes.mesh import join
@@ -96,27 +95,3 @@ def test_without_errors_only_points_of_the_object_are_left() -> None:
     noisy = PartialViews(most=1, noise=0.1, holes=0.0, support=0.0, tilt=0.0)
     off = [np.linalg.norm(partial_view(ball, noisy, rng), axis=1).std() for _ in range(5)]
     assert max(off) > 0.02
-
-
-class Ball:
-    """One object as a source of points."""
-
-    def __len__(self) -> int:
-        return 1
-
-    def points(self, index: int) -> NDArray[np.float32]:
-        rng = np.random.default_rng(0)
-        points = rng.normal(size=(600, 3))
-        return (points / np.linalg.norm(points, axis=1, keepdims=True)).astype(np.float32)
-
-
-def test_whole_samples_stay_what_they_are_beside_partial_ones() -> None:
-    def samples(partial: int) -> set[bytes]:
-        clouds = OrderedClouds(Ball(), 64, 2, 7, True, partial)
-        rng = np.random.default_rng(0)
-        return {clouds.batch(np.zeros(1, np.int64), rng).numpy().tobytes() for _ in range(60)}
-
-    whole, both = samples(0), samples(3)
-    assert len(whole) == 2
-    assert len(both) == 5
-    assert whole < both

@@ -6,20 +6,25 @@ import dataclasses
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
 from small_encoders import TINY
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_runtime.text.space import TextSpace
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.cli.main import main
 from cg3d_training.config import (
     DataConfig,
     LossConfig,
     OptimiserConfig,
+    PatchDrop,
     PretrainConfig,
 )
+from cg3d_training.data.clouds import one_order
+from cg3d_training.losses import text_mean, unit_rows
 from cg3d_training.pretrain import pretrain, training_data
 from cg3d_training.runs.optimiser import learning_rate
 from cg3d_training.runs.run import Run
@@ -64,9 +69,17 @@ def test_it_learns(config: PretrainConfig, tmp_path: Path, negatives: str) -> No
     assert log[-1]["validation"] > 0.5  # four kinds of shapes, eleven labels
 
 
+@pytest.mark.parametrize("kind", ["adamw", "muon"])
 def test_an_interrupted_run_ends_like_an_unbroken_one(
-    config: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    config: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
+    if kind == "muon":
+        config = dataclasses.replace(
+            config,
+            data=dataclasses.replace(config.data, partial=1, clutter=3),
+            patches=PatchDrop(share=0.5, until=0.7),
+            optimiser=dataclasses.replace(config.optimiser, kind="muon"),
+        )
     whole = pretrain(config, tmp_path / "whole")
 
     finish = Run.finish_epoch
@@ -85,6 +98,41 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(
         assert torch.equal(value, resumed.state_dict[key]), key
     log = (tmp_path / "broken" / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in log] == [0, 1, 2, 3]
+
+
+def test_clutter_is_taught_to_be_like_no_text(
+    config: PretrainConfig, tmp_path: Path
+) -> None:
+    with_clutter = dataclasses.replace(
+        config,
+        data=dataclasses.replace(config.data, clutter=8),
+        optimiser=OptimiserConfig(epochs=40, batch_size=24, lr=2e-3),
+    )
+    data = training_data(with_clutter)
+    assert len(data.clutter) == 3 * 8  # the small set holds no clutter of its own
+    without = dataclasses.replace(with_clutter, data=config.data)
+    assert not training_data(without).clutter
+    space = TextSpace(text_mean(torch.from_numpy(data.vocabulary.vectors)).numpy())
+    taught = sorted({row for o in data.train.objects for row in o.rows})
+    texts = torch.from_numpy(space.apply(data.vocabulary.vectors[taught]))
+    ordered = np.stack([one_order(c, 64, np.random.default_rng(0)) for c in data.clutter])
+
+    def best_cosines(recipe: PretrainConfig, clutter: int) -> float:
+        checkpoint = pretrain(recipe, tmp_path / str(clutter))
+        assert checkpoint.record["clutter"] == clutter
+        with torch.no_grad():
+            embedded = unit_rows(checkpoint.build()(torch.from_numpy(ordered)))
+        return float((embedded @ texts.T).amax(dim=1).mean())
+
+    assert best_cosines(with_clutter, 24) < best_cosines(without, 0) - 0.1
+
+
+def test_leaving_out_patches_needs_patches(config: PretrainConfig, tmp_path: Path) -> None:
+    elite = dataclasses.replace(
+        config, encoder="point_mlp_elite", encoder_sizes={}, patches=PatchDrop(share=0.5)
+    )
+    with pytest.raises(TrainingError, match="no patches"):
+        pretrain(elite, tmp_path)
 
 
 def test_another_recipe_does_not_resume(config: PretrainConfig, tmp_path: Path) -> None:

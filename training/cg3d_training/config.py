@@ -44,6 +44,9 @@ class DataConfig:
         partial: further samples of each object, each as depth cameras see it; drawn as often as
             any of the orders.
         cameras: how those cameras stand and what they get wrong.
+        clutter: generated clouds of each kind of clutter (`cg3d_training.data.clutter`) that are
+            shown as well, and taught to be like no text more than like another; with curated
+            names the set's own clutter is too. 0: neither.
         hide: names to keep out of training, or a published split of them ("split-1" to
             "split-3"): their objects, and they themselves as negatives.
         hide_near: labels with this cosine to a hidden one, of centred text vectors, are hidden
@@ -58,6 +61,7 @@ class DataConfig:
     orders: int = 8
     partial: int = 0
     cameras: PartialViews = field(default_factory=PartialViews)
+    clutter: int = 0
     hide: tuple[str, ...] = ()
     hide_near: float = 0.5
 
@@ -80,12 +84,14 @@ class LossConfig:
 
 @dataclass(frozen=True)
 class OptimiserConfig:
-    """AdamW, or SGD with Nesterov's momentum, with a cosine schedule.
+    """AdamW, SGD with Nesterov's momentum, or Muon, with a cosine schedule.
 
     Attributes:
-        kind: which of the two.
+        kind: which of them. Muon (Jordan 2024) makes each step of a matrix orthogonal, and leaves
+            everything that is no matrix to AdamW.
         epochs, batch_size: as everywhere.
         lr: peak learning rate; min_lr: at the end.
+        matrix_lr: peak learning rate of the matrices that Muon moves; follows `lr`'s schedule.
         warmup_epochs: epochs of linear rise.
         warmup_lr: where the rise begins; null: a tenth of an epoch's rise above zero.
         momentum: of SGD; AdamW has none to set.
@@ -96,11 +102,12 @@ class OptimiserConfig:
         ema: decay of the running mean of the weights that is evaluated and exported; 0 for none.
     """
 
-    kind: Literal["adamw", "sgd"] = "adamw"
+    kind: Literal["adamw", "sgd", "muon"] = "adamw"
     epochs: int = 100
     batch_size: int = 64
     lr: float = 5e-5
     min_lr: float = 1e-6
+    matrix_lr: float = 0.02
     warmup_epochs: float = 0.0
     warmup_lr: float | None = None
     momentum: float = 0.9
@@ -108,6 +115,21 @@ class OptimiserConfig:
     clip_norm: float = 10.0
     chunk: int = 0
     ema: float = 0.0
+
+
+@dataclass(frozen=True)
+class PatchDrop:
+    """Leaving out patches while training: faster, and as if parts of the object were hidden.
+
+    Of encoders that take a cloud in patches (PointTransformer).
+
+    Attributes:
+        share: of the patches that every step leaves out, drawn for each cloud anew.
+        until: the share of the epochs after which all of them are shown.
+    """
+
+    share: float = 0.0
+    until: float = 0.8
 
 
 def check_optimiser(config: OptimiserConfig) -> None:
@@ -140,6 +162,7 @@ class PretrainConfig:
             last epoch is always checked. 0: never.
         keep_best: also keep the weights of the epoch that did best on the held-out objects, the
             first of equals, as `best.safetensors`.
+        patches: which of them a step leaves out.
     """
 
     encoder: str = "point_transformer_small"
@@ -152,6 +175,7 @@ class PretrainConfig:
     keep_best: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)
+    patches: PatchDrop = field(default_factory=PatchDrop)
     augmentation: Augmentation = field(default_factory=Augmentation)
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)
 

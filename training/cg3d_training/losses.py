@@ -37,6 +37,21 @@ def contrastive_loss(
     return 0.5 * (nce(logits, positives) + nce(logits.T, positives.T))
 
 
+def nameless_loss(clouds: Tensor, texts: Tensor, temperature: Tensor | float) -> Tensor:
+    """What teaches that a cloud has no name: cross entropy to all texts being as likely.
+
+    "Outlier exposure" (Hendrycks, Mazeika, Dietterich 2019).
+
+    Args:
+        clouds: (A, d) unit rows of things without a name; 0 of them give 0.
+        texts: (L, d) unit rows.
+        temperature: tau.
+    """
+    logits = clouds.float() @ texts.float().T / temperature
+    uniform: Tensor = functional.log_softmax(logits, dim=1).mean(dim=1)
+    return -uniform.sum() / max(1, len(clouds))
+
+
 def class_positives(classes: Tensor) -> Tensor:
     """(B, B) one for every pair of the same class, as the paper has it (section 3.2).
 

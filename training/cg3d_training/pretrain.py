@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from cg3d_runtime.errors import TrainingError
@@ -29,7 +30,8 @@ from cg3d_training.checkpoint import (
 from cg3d_training.config import PretrainConfig, check_optimiser
 from cg3d_training.data.augment import augment
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
-from cg3d_training.data.clouds import OrderedClouds
+from cg3d_training.data.clouds import OrderedClouds, WithClouds
+from cg3d_training.data.clutter import made_clutter
 from cg3d_training.data.curated import read_curated
 from cg3d_training.data.hidden import HiddenNames, hidden_names
 from cg3d_training.data.household import (
@@ -41,7 +43,7 @@ from cg3d_training.data.household import (
 )
 from cg3d_training.data.names import NameMatcher
 from cg3d_training.encoders import EncoderSpec, build_encoder, encoder_spec
-from cg3d_training.losses import centred_rows, contrastive_loss, text_mean, unit_rows
+from cg3d_training.losses import centred_rows, contrastive_loss, nameless_loss, text_mean, unit_rows
 from cg3d_training.runs.card import write_card
 from cg3d_training.runs.distributed import (
     gather_rows,
@@ -67,12 +69,14 @@ class TrainingData:
         train: the objects to learn from, each with at least one name.
         validation: objects held out; may be empty.
         hidden: names that neither of them bears.
+        clutter: clouds (n, 3) that no name fits.
     """
 
     vocabulary: Vocabulary
     train: HouseholdSet
     validation: HouseholdSet
     hidden: HiddenNames = field(default_factory=HiddenNames)
+    clutter: tuple[NDArray[np.float32], ...] = ()
 
 
 def training_data(config: PretrainConfig) -> TrainingData:
@@ -95,11 +99,13 @@ def training_data(config: PretrainConfig) -> TrainingData:
         )
     )
     share = config.data.validation
+    train = usable.where(lambda o: not held_out(o.kin, share))
     data = TrainingData(
         vocabulary,
-        usable.where(lambda o: not held_out(o.kin, share)),
+        train,
         usable.where(lambda o: held_out(o.kin, share)),
         hidden,
+        _clutter(objects, train, config) if config.data.clutter else (),
     )
     if len(data.train) < config.optimiser.batch_size:
         raise TrainingError(
@@ -109,12 +115,35 @@ def training_data(config: PretrainConfig) -> TrainingData:
     return data
 
 
+def _clutter(
+    objects: HouseholdSet, train: HouseholdSet, config: PretrainConfig
+) -> tuple[NDArray[np.float32], ...]:
+    """The set's own clutter, then what is made of pieces of the objects to learn from."""
+    own = objects.where(
+        lambda o: (
+            o.split == "train"
+            and o.use == "clutter"
+            and (is_open(o.licence) or not config.data.open_licences_only)
+        )
+    )
+    made = made_clutter(
+        [train.points(i) for i in range(len(train))],
+        config.data.clutter,
+        np.random.default_rng([config.seed, 2]),
+    )
+    return (
+        *(own.points(i) for i in range(len(own))),
+        *(cloud for kind in made.values() for cloud in kind),
+    )
+
+
 def pretrain(
     config: PretrainConfig,
     output: Path,
     resume: bool = False,
     log: Sequence[str] = (),
     device: str = "cpu",
+    cache: Path | None = None,
 ) -> Checkpoint:
     """Train an encoder and write its checkpoint to `output`.
 
@@ -129,6 +158,7 @@ def pretrain(
         resume: go on where the folder's state left off.
         log: where the numbers go beside `log.jsonl`, see `cg3d_training.runs.loggers`.
         device: "cpu" or "cuda"; of several processes on a machine each takes its own GPU.
+        cache: a folder that keeps the samples of the objects for the next run.
 
     Raises:
         TrainingError: the data, the recipe or the state to resume from cannot be used.
@@ -149,8 +179,11 @@ def pretrain(
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     encoder = build_encoder(spec).to(device)
+    if config.patches.share and encoder.patch_drop is None:
+        raise TrainingError(f"{config.encoder} has no patches to leave out: set patches.share=0")
     join_batch_norms(encoder, world)
-    steps = len(data.train) // config.optimiser.batch_size
+    shown = WithClouds(data.train, data.clutter)
+    steps = len(shown) // config.optimiser.batch_size
     temperature = Temperature(config.loss.temperature, config.loss.learn_temperature).to(device)
     run = Run(spec, encoder, config, output, steps, world, log, temperature=temperature)
     if resume:
@@ -161,13 +194,15 @@ def pretrain(
     vectors = torch.from_numpy(data.vocabulary.vectors)
     mean = text_mean(vectors)
     anchors = centred_rows(vectors, mean).to(device)
-    labels = torch.from_numpy(positives(data.train.objects, len(vectors))).to(device)
+    labels = torch.zeros(len(shown), len(vectors))
+    labels[: len(data.train)] = torch.from_numpy(positives(data.train.objects, len(vectors)))
+    labels = labels.to(device)
     taught = [row for row in range(len(vectors)) if row not in data.hidden.rows]
     labels, texts = labels[:, taught], anchors[taught]
     quiet = not world.is_first
     clouds = OrderedClouds(
-        data.train, encoder.points, config.data.orders, config.seed, quiet, config.data.partial,
-        config.data.cameras,
+        shown, encoder.points, config.data.orders, config.seed, quiet, config.data.partial,
+        config.data.cameras, cache,
     )  # fmt: skip
     check = _check(data, anchors, config, encoder.points) if len(data.validation) else None
 
@@ -182,7 +217,7 @@ def pretrain(
 
     with run.stop:
         for epoch in range(run.epoch, config.optimiser.epochs):
-            loss = _train_epoch(run, clouds, labels, texts, share, started)
+            loss = _train_epoch(run, clouds, labels, texts, len(data.train), share, started)
             entry = {"epoch": epoch, "loss": loss, "lr": run.lr(), "seconds": run.seconds(started)}
             if config.loss.learn_temperature:
                 entry["temperature"] = temperature.value()
@@ -206,6 +241,7 @@ def _train_epoch(
     clouds: OrderedClouds,
     labels: Tensor,
     anchors: Tensor,
+    named_clouds: int,
     share: slice,
     started: float,
 ) -> float:
@@ -214,6 +250,9 @@ def _train_epoch(
     order = draws.numpy.permutation(len(labels))
     losses = run.continue_epoch(draws)
     run.encoder.train()
+    late = run.epoch >= config.patches.until * config.optimiser.epochs
+    if config.patches.share:
+        run.encoder.patch_drop = 0.0 if late else config.patches.share
     for step in range(len(losses), run.steps_per_epoch):
         rows = order[step * size :][:size]
         # Every process draws for the whole batch, so that its share does not depend on their
@@ -227,6 +266,10 @@ def _train_epoch(
             named = targets.any(dim=0)
             targets, texts = targets[:, named], anchors[named]
         loss = contrastive_loss(embedding, texts, targets, run.temperature())
+        if named_clouds < len(labels):
+            nameless = embedding[torch.from_numpy(rows >= named_clouds)]
+            weight = 0.5 * len(nameless) / size  # as every row of the first half of the loss
+            loss = loss + weight * nameless_loss(nameless, anchors, run.temperature())
         run.step(loss)
         losses.append(loss.item())
         run.took_step(losses[-1])
@@ -253,6 +296,7 @@ def _record(config: PretrainConfig, data: TrainingData, seconds: float) -> dict[
         run_facts(seconds, config.optimiser.epochs, config.seed)
         | {
             "objects": len(objects),
+            "clutter": len(data.clutter),
             "labels": len({o.name_row for o in objects}),
             "sources": dict(Counter(o.source for o in objects).most_common()),
             "licences": dict(Counter(o.licence for o in objects).most_common()),

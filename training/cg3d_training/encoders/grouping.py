@@ -95,3 +95,11 @@ def gather_rows(values: Tensor, indices: Tensor) -> Tensor:
     # Whole rows are copied, where torch.gather would read one index for every number.
     rows = values.reshape(batch * n, channels).index_select(0, (indices + first).reshape(-1))
     return rows.reshape(*indices.shape, channels)
+
+
+def some_rows(values: Tensor, share: float) -> Tensor:
+    """A share of the rows of (B, M, C), at least one, others for each of the B; torch draws."""
+    batch, rows = values.shape[:2]
+    kept = max(1, round(rows * share))
+    drawn = torch.rand(batch, rows, device=values.device).argsort(dim=1)[:, :kept]
+    return gather_rows(values, drawn[..., None]).squeeze(2)

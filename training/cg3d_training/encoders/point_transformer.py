@@ -16,6 +16,7 @@ from cg3d_training.encoders.grouping import (
     furthest_point_sample,
     gather_rows,
     nearest_neighbours,
+    some_rows,
 )
 from cg3d_training.encoders.registry import PointEncoder, register_encoder
 from cg3d_training.encoders.rows import RowsLinear, linear_rows
@@ -178,6 +179,7 @@ class PointTransformer(PointEncoder):
     """Points to one embedding (or, in the fine-tuned layout, to logits)."""
 
     config: PointTransformerConfig
+    patch_drop = 0.0
 
     def __init__(self, config: PointTransformerConfig) -> None:
         super().__init__()
@@ -216,7 +218,10 @@ class PointTransformer(PointEncoder):
 
     def embed_ordered(self, points: Tensor) -> Tensor:
         """`forward` for points in furthest point order: the centres are a prefix."""
-        return self._embed(points, points[:, : self.config.groups])
+        centres = points[:, : self.config.groups]
+        if self.training and self.patch_drop:
+            centres = some_rows(centres, 1 - self.patch_drop)
+        return self._embed(points, centres)
 
     def patches(self, points: Tensor, centres: Tensor) -> Tensor:
         """(B, G, k, 3): each centre's neighbours, relative to it."""

@@ -30,6 +30,8 @@ class PointEncoder(nn.Module, ABC):
         embedding_dim: the size of its output.
         any_order: whether it was trained on points drawn at random, and gets them so in
             evaluation; else on furthest point samples.
+        patch_drop: of encoders that take a cloud in patches: the share of them that
+            `embed_ordered` leaves out in training, drawn for each cloud; None: has no patches.
     """
 
     config: Any
@@ -37,6 +39,7 @@ class PointEncoder(nn.Module, ABC):
     points: int
     fewest_points: int
     embedding_dim: int
+    patch_drop: float | None = None
 
     @abstractmethod
     def forward(self, points: Tensor) -> Tensor:
@@ -54,6 +57,7 @@ _ARCHITECTURES = {
     "ulip": "cg3d_training.encoders.ulip",
     "open_shape": "cg3d_training.encoders.open_shape",
     "uni3d": "cg3d_training.encoders.uni3d",
+    "patch_pool": "cg3d_training.encoders.patch_pool",
 }
 _REGISTRY: dict[str, tuple[type[PointEncoder], type]] = {}
 

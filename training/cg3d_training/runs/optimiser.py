@@ -10,11 +10,19 @@ from torch.nn import Parameter
 
 from cg3d_training.config import OptimiserConfig
 
+#: A matrix with fewer rows or columns is a handful of vectors, which AdamW moves.
+_NARROWEST = 16
+
 
 def make_optimiser(
     config: OptimiserConfig, decay: list[Parameter], rest: list[Parameter]
 ) -> torch.optim.Optimizer:
-    """AdamW or SGD; only those in `decay` take weight decay."""
+    """What the recipe names; only those in `decay` take weight decay.
+
+    A group's `lr` is that of the recipe times its `factor`.
+    """
+    if config.kind == "muon":
+        return _Muon(config, decay, rest)
     groups: list[dict[str, Any]] = [
         {"params": decay, "weight_decay": config.weight_decay},
         {"params": rest, "weight_decay": 0.0},
@@ -24,6 +32,40 @@ def make_optimiser(
         nesterov = config.momentum > 0
         return torch.optim.SGD(groups, config.lr, config.momentum, nesterov=nesterov)
     return torch.optim.AdamW(groups, config.lr)
+
+
+class _Muon(torch.optim.Optimizer):
+    """Muon for the matrices, AdamW for everything else, as one optimiser.
+
+    Both shrink their weights alike in a step. A convolution's kernels count as no matrix.
+    """
+
+    def __init__(
+        self, config: OptimiserConfig, decay: list[Parameter], rest: list[Parameter]
+    ) -> None:
+        factor = config.matrix_lr / config.lr
+        matrices = [p for p in decay if p.ndim == 2 and min(p.shape) >= _NARROWEST]
+        others = [p for p in decay if p.ndim != 2 or min(p.shape) < _NARROWEST]
+        muon = torch.optim.Muon(
+            matrices, config.matrix_lr, config.weight_decay / factor, adjust_lr_fn="original"
+        )
+        groups: list[dict[str, Any]] = [
+            {"params": others, "weight_decay": config.weight_decay},
+            {"params": rest, "weight_decay": 0.0},
+        ]
+        adamw = torch.optim.AdamW(groups, config.lr)
+        muon.param_groups[0]["factor"] = factor
+        super().__init__([*muon.param_groups, *adamw.param_groups], {})
+        # The very groups and states of the two, so that rates and a resumed state reach them.
+        self._parts = muon, adamw
+        for part, own in ((muon, self.param_groups[:1]), (adamw, self.param_groups[1:])):
+            part.param_groups, part.state = own, self.state
+
+    @torch.no_grad()
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
+        """One step of each."""
+        for part in self._parts:
+            part.step()  # type: ignore[no-untyped-call]
 
 
 def learning_rate(config: OptimiserConfig, epoch: float) -> float:

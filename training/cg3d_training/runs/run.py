@@ -117,7 +117,7 @@ class Run(Generic[C]):
     def step(self, loss: Tensor) -> None:
         """One update of the weights and of their running mean."""
         for group in self._optimiser.param_groups:
-            group["lr"] = self.lr()
+            group["lr"] = self.lr() * group.get("factor", 1.0)
         self._optimiser.zero_grad()
         self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
         sum_gradients(self.encoder.parameters(), self.world, self.temperature.parameters())

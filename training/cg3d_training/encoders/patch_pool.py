@@ -1,0 +1,129 @@
+"""PatchPool: point patches that hear of each other through their maximum and mean, not attention.
+
+Our own, for boards where every kernel counts: all it runs are products, ReLUs and reductions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cg3d_training.encoders.grouping import (
+    furthest_point_sample,
+    gather_rows,
+    nearest_neighbours,
+    some_rows,
+)
+from cg3d_training.encoders.registry import PointEncoder, register_encoder
+from cg3d_training.encoders.rows import RowsLinear
+
+
+@dataclass(frozen=True)
+class PatchPoolConfig:
+    """The sizes of a PatchPool.
+
+    Attributes:
+        points: points of the cloud that enter (those beyond the groups are never read).
+        groups: point patches; their centres are furthest point samples.
+        group_size: neighbours in a patch, the centre among them.
+        patch_hidden: width inside the network over a patch's points.
+        width: of a patch's feature.
+        depth: rounds in which the patches hear of each other.
+        drop_path: stochastic depth at the last round; it grows linearly from 0 at the first.
+        embedding_dim: size of the embedding.
+    """
+
+    points: int = 256
+    groups: int = 32
+    group_size: int = 16
+    patch_hidden: int = 64
+    width: int = 192
+    depth: int = 3
+    drop_path: float = 0.1
+    embedding_dim: int = 512
+
+
+class Round(nn.Module):
+    """Each patch's feature grows by a function of itself and of what all of them have in common."""
+
+    def __init__(self, width: int, drop_path: float) -> None:
+        super().__init__()
+        self.drop_path = drop_path
+        self.norm = nn.LayerNorm(width)
+        self.own = RowsLinear(width, 2 * width)
+        self.common = nn.Linear(2 * width, 2 * width, bias=False)
+        self.out = RowsLinear(2 * width, width)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, G, width) to the same."""
+        y = self.norm(x)
+        common = self.common(torch.cat([y.amax(dim=1), y.mean(dim=1)], dim=-1))
+        grown: Tensor = self.out(torch.relu(self.own(y) + common[:, None]))
+        if self.training and self.drop_path:
+            keep = 1.0 - self.drop_path
+            grown = grown * (torch.rand(len(x), 1, 1, device=x.device) < keep) / keep
+        return x + grown
+
+
+class PatchPool(PointEncoder):
+    """Points to one embedding."""
+
+    config: PatchPoolConfig
+    patch_drop = 0.0
+
+    def __init__(self, config: PatchPoolConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.points = config.points
+        self.fewest_points = max(config.groups, config.group_size)
+        self.embedding_dim = config.embedding_dim
+        hidden, width = config.patch_hidden, config.width
+        # A point enters relative to its centre, and with where it is in the whole.
+        self.first = RowsLinear(6, hidden)
+        self.norm = nn.BatchNorm1d(hidden)
+        self.second = RowsLinear(hidden, width)
+        rates = torch.linspace(0, config.drop_path, config.depth).tolist()
+        self.rounds = nn.Sequential(*(Round(width, rate) for rate in rates))
+        self.last = nn.LayerNorm(2 * width)
+        self.projection = nn.Linear(2 * width, config.embedding_dim)
+
+    def forward(self, points: Tensor) -> Tensor:
+        """Sample the patch centres, then embed.
+
+        Args:
+            points: (B, N, 3) float32, y up, in the unit sphere; N >= group_size.
+
+        Returns:
+            (B, embedding_dim), not normalised.
+        """
+        centres = furthest_point_sample(points, self.config.groups)
+        return self._embed(points, points.gather(1, centres[..., None].expand(-1, -1, 3)))
+
+    def embed_ordered(self, points: Tensor) -> Tensor:
+        """`forward` for points in furthest point order: the centres are a prefix."""
+        centres = points[:, : self.config.groups]
+        if self.training and self.patch_drop:
+            centres = some_rows(centres, 1 - self.patch_drop)
+        return self._embed(points, centres)
+
+    def patches(self, points: Tensor, centres: Tensor) -> Tensor:
+        """(B, G, k, 6): each centre's neighbours, relative to it, and where they are."""
+        near = gather_rows(points, nearest_neighbours(points, centres, self.config.group_size))
+        return torch.cat([near - centres[:, :, None], near], dim=-1)
+
+    def embed_patches(self, patches: Tensor) -> Tensor:
+        """Everything right of the geometry; this half may run in half precision."""
+        batch, groups, k, channels = patches.shape
+        points = self.first(patches.reshape(-1, channels))
+        features = self.second(torch.relu(self.norm(points)))
+        x = self.rounds(features.reshape(batch, groups, k, -1).amax(dim=2))
+        out: Tensor = self.projection(self.last(torch.cat([x.amax(dim=1), x.mean(dim=1)], dim=-1)))
+        return out
+
+    def _embed(self, points: Tensor, centres: Tensor) -> Tensor:
+        return self.embed_patches(self.patches(points, centres))
+
+
+register_encoder("patch_pool", PatchPool, PatchPoolConfig)
