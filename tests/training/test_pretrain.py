@@ -100,9 +100,7 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(
     assert [json.loads(line)["epoch"] for line in log] == [0, 1, 2, 3]
 
 
-def test_clutter_is_taught_to_be_like_no_text(
-    config: PretrainConfig, tmp_path: Path
-) -> None:
+def test_clutter_is_taught_to_be_like_no_text(config: PretrainConfig, tmp_path: Path) -> None:
     with_clutter = dataclasses.replace(
         config,
         data=dataclasses.replace(config.data, clutter=8),
