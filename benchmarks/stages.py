@@ -3,7 +3,8 @@
     python benchmarks/stages.py [--points 20000] [--threads 1] [--json]
 
 The baseline of furthest point sampling is the loop one finds everywhere: an (N, 3) array, a fresh
-difference and a norm at every step. Medians over repeated calls, in milliseconds.
+difference and a norm at every step. Medians over repeated calls, in milliseconds. `cg3d
+bench` times the stages of a call as a user sees them; this looks into them.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from cg3d_runtime.engines.choose import open_part
 from cg3d_runtime.points import (
     as_points,
     furthest_point_order,
@@ -66,12 +68,13 @@ def main(bundle: str | None, points: int, threads: int, repeats: int, as_json: b
     sphere = unit_sphere(upright(thinned, "z")).xyz
     prepared = prepare(cloud, spec).cloud[None]
     embedding = recognizer.embed(cloud)
+    encoder = open_part(recognizer.bundle, "encoder", "cpu", threads).engine
     stages: dict[str, Callable[[], object]] = {
         "as_points": lambda: as_points(cloud),
         f"thin to {spec.candidates}": lambda: thin(cloud, spec.candidates),
         "upright, unit_sphere": lambda: unit_sphere(upright(thinned, "z")),
         f"furthest_point_order {spec.points}": lambda: furthest_point_order(sphere, spec.points),
-        "encoder": lambda: recognizer._engine.run({"points": prepared}),
+        "encoder": lambda: encoder.run({"points": prepared}),
         f"score {len(recognizer.labels)} labels": lambda: recognizer.bank.score(embedding),
         "classify, the whole": lambda: recognizer.classify(cloud),
         f"baseline: plain sampling {spec.points}": lambda: plain_sampling(sphere, spec.points),

@@ -10,6 +10,7 @@ from cg3d_runtime.errors import (
     InputError,
     VocabularyError,
 )
+from cg3d_sdk.newest import Newest, Served
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_sdk.results import UNKNOWN, Classification, Ranked
 from cg3d_sdk.scene import Region, Scene, SceneAnswer
@@ -25,11 +26,13 @@ __all__ = [
     "DependencyError",
     "EngineError",
     "InputError",
+    "Newest",
     "Ranked",
     "Recognizer",
     "Region",
     "Scene",
     "SceneAnswer",
+    "Served",
     "ShapeIndex",
     "Timings",
     "VocabularyError",

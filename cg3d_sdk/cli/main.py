@@ -15,6 +15,7 @@ _VERBS = {
     "index": ("cg3d_sdk.cli.index", "index_group"),
     "demo": ("cg3d_sdk.cli.demo", "demo_command"),
     "doctor": ("cg3d_sdk.cli.doctor", "doctor_command"),
+    "bench": ("cg3d_sdk.cli.bench", "bench_command"),
 }
 
 
@@ -33,4 +34,5 @@ def main() -> None:
       cg3d index build meshes -o my_index          shapes to search by words or by shape
       cg3d info                                    what the bundle is and how good
       cg3d doctor                                  what this machine has, and what will run
+      cg3d bench                                   what a cloud costs here, stage by stage
     """

@@ -81,6 +81,14 @@ def power_mode() -> str | None:
     return f"CPU governor {governor}" if governor else None
 
 
+def load() -> float | None:
+    """Processes that wanted a core during the last minute, on average; None where unknown."""
+    try:
+        return os.getloadavg()[0]
+    except (AttributeError, OSError):
+        return None
+
+
 def nvidia_hardware() -> bool:
     """Whether an NVIDIA device is in the machine, driver or not."""
     if "NVIDIA" in (board() or ""):
