@@ -100,6 +100,27 @@ def test_an_interrupted_run_ends_like_an_unbroken_one(
     assert [json.loads(line)["epoch"] for line in log] == [0, 1, 2, 3]
 
 
+def test_generated_shapes_are_learnt_from_where_the_vocabulary_knows_them(
+    config: PretrainConfig,
+) -> None:
+    data = dataclasses.replace(config.data, generated=2)
+    train = training_data(dataclasses.replace(config, data=data)).train
+    made = [i for i, o in enumerate(train.objects) if o.source == "generated"]
+    assert len(train) == 47 + len(made)
+    names = [train.objects[i].name for i in made]
+    assert {"chair", "table"} <= set(names)
+    assert all(names.count(name) == 2 for name in names)
+    labels = training_data(config).vocabulary.labels
+    assert all(train.objects[i].rows == (labels.index(train.objects[i].name),) for i in made
+               if train.objects[i].name in labels)  # fmt: skip
+    clouds = np.stack([train.points(i) for i in made])
+    assert np.linalg.norm(clouds, axis=-1).max() == pytest.approx(1.0, abs=1e-3)
+    assert len({cloud.tobytes() for cloud in clouds}) == len(made)
+    hidden = dataclasses.replace(data, hide=("chair",))
+    objects = training_data(dataclasses.replace(config, data=hidden)).train.objects
+    assert "chair" not in {o.name for o in objects if o.source == "generated"}
+
+
 def test_clutter_is_taught_to_be_like_no_text(config: PretrainConfig, tmp_path: Path) -> None:
     with_clutter = dataclasses.replace(
         config,

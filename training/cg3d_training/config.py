@@ -47,6 +47,8 @@ class DataConfig:
         clutter: generated clouds of each kind of clutter (`cg3d_training.data.clutter`) that are
             shown as well, and taught to be like no text more than like another; with curated
             names the set's own clutter is too. 0: neither.
+        generated: shapes of each kind of our own generator (`cg3d_training.shapes`) that are
+            learnt from as well.
         hide: names to keep out of training, or a published split of them ("split-1" to
             "split-3"): their objects, and they themselves as negatives.
         hide_near: labels with this cosine to a hidden one, of centred text vectors, are hidden
@@ -62,6 +64,7 @@ class DataConfig:
     partial: int = 0
     cameras: PartialViews = field(default_factory=PartialViews)
     clutter: int = 0
+    generated: int = 0
     hide: tuple[str, ...] = ()
     hide_near: float = 0.5
 

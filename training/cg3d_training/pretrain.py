@@ -33,6 +33,7 @@ from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.clouds import OrderedClouds, WithClouds
 from cg3d_training.data.clutter import made_clutter
 from cg3d_training.data.curated import read_curated
+from cg3d_training.data.generated import generated_objects
 from cg3d_training.data.hidden import HiddenNames, hidden_names
 from cg3d_training.data.household import (
     HouseholdSet,
@@ -88,7 +89,8 @@ def training_data(config: PretrainConfig) -> TrainingData:
     vocabulary = load_vocabulary(Path(config.data.clip_text))
     hidden = hidden_names(vocabulary, config.data.hide, config.data.hide_near)
     curated = read_curated(vocabulary) if config.data.names == "curated" else None
-    objects = load_household(Path(config.data.household), NameMatcher(vocabulary), curated)
+    matcher = NameMatcher(vocabulary)
+    objects = load_household(Path(config.data.household), matcher, curated)
     usable = objects.where(
         lambda o: (
             o.split == "train"
@@ -100,9 +102,10 @@ def training_data(config: PretrainConfig) -> TrainingData:
     )
     share = config.data.validation
     train = usable.where(lambda o: not held_out(o.kin, share))
+    made = generated_objects(config.data.generated, matcher, config.seed)
     data = TrainingData(
         vocabulary,
-        train,
+        train.and_also(made.where(lambda o: not hidden.covers(o.rows))),
         usable.where(lambda o: held_out(o.kin, share)),
         hidden,
         _clutter(objects, train, config) if config.data.clutter else (),

@@ -92,6 +92,14 @@ class HouseholdSet:
         rows = [i for i, o in enumerate(self.objects) if keep(o)]
         return HouseholdSet(tuple(self.objects[i] for i in rows), self.xyz_u16[rows])
 
+    def and_also(self, other: HouseholdSet) -> HouseholdSet:
+        """These objects, then those."""
+        if not other.objects:
+            return self
+        return HouseholdSet(
+            self.objects + other.objects, np.concatenate([self.xyz_u16, other.xyz_u16])
+        )
+
 
 def is_open(licence: str) -> bool:
     """Whether `OPEN_LICENCES` covers a licence as the set writes it."""
