@@ -18,6 +18,7 @@ _VERBS = {
     "attribution": ("cg3d_training.cli.attribution", "attribution_command"),
     "evaluate": ("cg3d_training.cli.evaluate", "evaluate_group"),
     "table": ("cg3d_training.cli.table", "table_command"),
+    "figure": ("cg3d_training.cli.figure", "figure_group"),
     "calibrate": ("cg3d_training.cli.calibrate", "calibrate_command"),
     "calibrate-scenes": ("cg3d_training.cli.calibrate_scenes", "calibrate_scenes_command"),
     "import": ("cg3d_training.cli.importing", "import_command"),

@@ -158,23 +158,47 @@ def draw_confusion(result: Accuracy, name: str, file: Path) -> Path:
     return file
 
 
+def draw_maps(
+    maps: Sequence[tuple[str, NDArray[np.float32]]],
+    classes: Sequence[str],
+    title: str,
+    file: Path,
+) -> Path:
+    """Maps side by side under their titles, each of places (n, 2), coloured by class."""
+    with _canvas(file, 1, len(maps), (3.2 * len(maps) + 1.2, 3.4)) as axes:
+        for axis, (name, xy) in zip(axes[0], maps, strict=True):
+            _scatter(axis, xy, classes)
+            axis.set_title(name)
+        axes[0, -1].legend(loc="center left", bbox_to_anchor=(1, 0.5), title=title)
+    return file
+
+
+def map_colours(count: int) -> list[str]:
+    """A colour for each of so many classes; the list repeats."""
+    return [_COLOURS[number % len(_COLOURS)] for number in range(count)]
+
+
 def draw_map(xy: NDArray[np.float32], classes: Sequence[str], name: str, file: Path) -> Path:
     """Places (n, 2) coloured by class; rarer classes are grey."""
-    frequent = [c for c, _ in Counter(classes).most_common(_COLOURED)]
-    own = np.array([frequent.index(c) if c in frequent else -1 for c in classes])
     with _canvas(file, 1, 1, (5.4, 3.6)) as axes:
         axis = axes[0, 0]
-        if (own < 0).any():
-            axis.scatter(*xy[own < 0].T, s=8, color="#d0d0d0", linewidths=0, label="others")
-        for number, label in enumerate(frequent):
-            axis.scatter(
-                *xy[own == number].T, s=16, linewidths=0, label=_words(label),
-                color=_COLOURS[number % len(_COLOURS)], marker=_MARKERS[number // len(_COLOURS)],
-            )  # fmt: skip
-        axis.axis("off")
+        _scatter(axis, xy, classes)
         axis.set_title(f"{name}: UMAP of embeddings, whole test objects by ModelNet40 class")
         axis.legend(loc="center left", bbox_to_anchor=(1, 0.5))
     return file
+
+
+def _scatter(axis: Any, xy: NDArray[np.float32], classes: Sequence[str]) -> None:
+    frequent = [c for c, _ in Counter(classes).most_common(_COLOURED)]
+    own = np.array([frequent.index(c) if c in frequent else -1 for c in classes])
+    if (own < 0).any():
+        axis.scatter(*xy[own < 0].T, s=8, color="#d0d0d0", linewidths=0, label="others")
+    for number, label in enumerate(frequent):
+        axis.scatter(
+            *xy[own == number].T, s=16, linewidths=0, label=_words(label),
+            color=_COLOURS[number % len(_COLOURS)], marker=_MARKERS[number // len(_COLOURS)],
+        )  # fmt: skip
+    axis.axis("off")
 
 
 def _words(name: str) -> str:

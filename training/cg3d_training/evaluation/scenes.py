@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.scene.kmeans import KMeansSegmentation, kmeans
 from cg3d_runtime.scene.objects import ObjectSegmentation
-from cg3d_runtime.scene.scoring import FOUND
 from cg3d_runtime.scene.segmentation import Partition
 from cg3d_runtime.scene.voxels import spacing, voxels
 from cg3d_sdk.recognizer import Recognizer
@@ -146,7 +145,7 @@ def ask(
     answers = []
     for word in words:
         found = cut.query(word, top=TOP)
-        shown = [r.indices for r in found.regions if r.score >= FOUND]
+        shown = [r.indices for r in found.regions if r.score >= found.threshold]
         regions = tuple(region.indices for region in found.regions)
         answers.append(_answer(scene, way, word, regions, shown))
     parts = [region.indices for region in cut.regions] if way == "default" else cut.candidates

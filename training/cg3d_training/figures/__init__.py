@@ -1,0 +1,1 @@
+"""The figures of the paper as pictures and as pages that need no network."""
