@@ -222,6 +222,7 @@ def test_protocols_and_heads_of_the_command(
 ) -> None:
     common = [tiny, "--text", f"open_clip:{small_model}", "--dataset", household]
     plain = results(*common)
+    assert [r["method"] for r in results(tiny, *common)] == ["tiny", str(tiny)]
     official = results(*common, "--protocol", "official", "--points", 100)
     march = results(*common, "--protocol", "official-march", "--points", 100)
     assert {r[0]["hits"]["clouds"] for r in (plain, official, march)} == {3}

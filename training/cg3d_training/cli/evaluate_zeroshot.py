@@ -110,7 +110,11 @@ def zeroshot_command(
         own = None if phrasings else PHRASINGS["pointclip"]
         contenders.append(PictureContender(tower, DEPTH_MAPS[views], words, own))
     wanted: list[Path | None] = list(subjects) or ([] if pointclip else [None])
-    contenders += [open_contender(path, words, threads, device) for path in wanted]
+    for path in wanted:
+        contender = open_contender(path, words, threads, device)
+        if path is not None and any(other.name == contender.name for other in contenders):
+            contender.name = str(path)
+        contenders.append(contender)
     results = []
     for place in places:
         clouds = place.read("test")
