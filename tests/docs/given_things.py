@@ -77,6 +77,23 @@ def _picture(path: Path) -> None:
     Image.fromarray(np.full((64, 64, 3), 200, np.uint8)).save(path)
 
 
+def _messages() -> list[Any]:
+    from support.ros_messages import simple
+
+    # As a camera would see it: x right, y down, z forward.
+    x, y, z = chair()[:800].T
+    optical = np.stack([-y, -z, x + 2], axis=1)
+    return [simple(optical), simple(optical[::2])]
+
+
+def _bag(path: Path) -> None:
+    from support.made_bags import storage_file, write_bag
+
+    folder = path.with_suffix(".made")
+    folder.mkdir()
+    storage_file(write_bag("mcap", folder, {"/points": _messages()})).rename(path)
+
+
 def _bundle(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.symlink_to(default_bundle())
@@ -87,6 +104,7 @@ NAMES: dict[str, Callable[[], Any]] = {
     "points": chair,
     "cloud": chair,
     "room": room,
+    "message": lambda: _messages()[0].message,
     "recognizer": lambda: Recognizer(engine="cpu", threads=1),
 }
 
@@ -95,6 +113,8 @@ FILES: dict[str, Callable[[Path], None]] = {
     "scan.pcd": lambda path: _pcd(path, chair()),
     "room.pcd": lambda path: _pcd(path, room()),
     "chair.ply": lambda path: _ply(path, chair()),
+    "run.mcap": _bag,
+    "pose.txt": lambda path: np.savetxt(path, np.eye(4)),
     "cloud.npy": lambda path: np.save(path, chair()),
     "chair.glb": _mesh,
     "meshes": _meshes,

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.dependencies import require
 from cg3d_runtime.errors import Cg3dError, InputError, first_line
+from cg3d_runtime.files.laz import check_laz
 
 # Points are unpacked so many at a time: memory grows with what is there, not with what is claimed.
 _CHUNK = 1 << 16
@@ -31,7 +32,11 @@ def read_las(data: bytes, path: Path) -> tuple[NDArray[np.floating], int]:
     claimed = _check_header(data)
     laspy = require("laspy", "las", f"Reading {path.suffix.lower()} files")
     parts: list[NDArray[np.float64]] = []
-    with _translated(), laspy.open(BytesIO(data), read_evlrs=False) as reader:
+    backend = laspy.LazBackend.Lazrs  # not its parallel one: no hidden threads
+    with (
+        _translated(),
+        laspy.open(BytesIO(data), laz_backend=backend, read_evlrs=False) as reader,
+    ):
         scales = np.asarray(reader.header.scales, np.float64)
         offsets = np.asarray(reader.header.offsets, np.float64)
         for piece in reader.chunk_iterator(_CHUNK):
@@ -63,14 +68,15 @@ def _check_header(data: bytes) -> int:
             f"byte 94: its header has {header_size} bytes and its points begin at {start}; the "
             f"file has {len(data)}"
         )
-    _check_vlrs(data, header_size, start, vlrs)
+    laszip = _check_vlrs(data, header_size, start, vlrs)
     packed, kind = bool(kind & _LAZ_BITS), kind & ~_LAZ_BITS
     if kind >= len(_RECORDS) or record < _RECORDS[kind]:
         raise InputError(f"byte 104: no points of format {kind} have {record} bytes")
     if points == 0:
         raise InputError("its header says that it holds 0 points")
-    present = len(data) - start
-    if not packed and points * record > present:
+    if packed:
+        check_laz(data, laszip, start, record, points)
+    elif points * record > (present := len(data) - start):
         raise InputError(
             f"truncated: byte 107 promises {points} points of {record} bytes, byte {start} and "
             f"after hold {present}"
@@ -78,17 +84,22 @@ def _check_header(data: bytes) -> int:
     return int(points)
 
 
-def _check_vlrs(data: bytes, position: int, end: int, count: int) -> None:
-    """The variable length records between the header and the points."""
+def _check_vlrs(data: bytes, position: int, end: int, count: int) -> bytes | None:
+    """The variable length records between the header and the points; gives that of LASzip."""
+    laszip = None
     for number in range(count):
         if position + _VLR_HEADER > end:
             raise InputError(f"byte 100: {count} records are claimed, {number} are there")
+        start = position
         (length,) = struct.unpack_from("<H", data, position + 20)
         position += _VLR_HEADER + length
         if position > end:
             raise InputError(
                 f"byte {position - length}: a record of {length} bytes leaves its place"
             )
+        if data[start + 2 : start + 18].rstrip(b"\0") == b"laszip encoded":
+            laszip = data[position - length : position]
+    return laszip
 
 
 @contextmanager
