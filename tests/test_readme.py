@@ -49,6 +49,8 @@ def test_commands_and_options_exist(document: str, words: list[str]) -> None:
     command: click.Command = COMMANDS[words[0].removeprefix(".venv/bin/")].load()
     rest = words[1:]
     while isinstance(command, click.Group):
+        if command.get_command(click.Context(command), rest[0]) is None:
+            rest = [getattr(command, "first_verb", rest[0]), *rest]  # it may be left out
         found = command.get_command(click.Context(command), rest[0])
         assert found is not None, f"{document}: no verb {rest[0]!r}"
         command, rest = found, rest[1:]

@@ -18,6 +18,8 @@ _VERBS = {
 class _Evaluate(LazyVerbs):
     """Without a verb it is the first one's arguments that follow."""
 
+    first_verb = _DEFAULT
+
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Put the first verb in where there is none."""
         if not args or args[0] not in (*_VERBS, *ctx.help_option_names):
