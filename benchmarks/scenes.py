@@ -77,10 +77,12 @@ def main() -> None:
     parser.add_argument("--verbose", action="store_true", help="print every answer")
     options = parser.parse_args()
     recognizer = Recognizer(options.bundle, engine="cpu")
+    said = recognizer.bundle.manifest.scenes
     result: dict[str, Any] = {
         "bundle": recognizer.bundle.manifest.name,
         "cores": len(os.sched_getaffinity(0)),
-        "found_threshold": FOUND,
+        "found": said.found if said else FOUND,
+        "growth": said.growth if said else 0.0,
     }
     if options.only != "tables":
         result["rooms"] = rooms(recognizer, options.data / "scenes", options.verbose)
@@ -121,7 +123,9 @@ def rooms(recognizer: Recognizer, folder: Path, verbose: bool) -> dict[str, Any]
                 if word not in here:
                     best = scene.query(word, top=1)
                     score = best.regions[0].score if best.regions else 0.0
-                    absent.append({"world": world, "word": word, "score": score})
+                    absent.append(
+                        {"world": world, "word": word, "score": score, "found": best.found}
+                    )
         own = [row for row in asked if row["kind"] == "furniture"]
         result[name] = {
             "names": len(own),
@@ -143,18 +147,20 @@ def rooms(recognizer: Recognizer, folder: Path, verbose: bool) -> dict[str, Any]
 def answer(scene: Scene, word: str, instance: NDArray[np.int64], rows: list[int]) -> dict[str, Any]:
     """Scores of three answers, and how much each overlaps the best instance."""
     sizes = np.bincount(instance)
-    regions = scene.query(word, top=3).regions
+    said = scene.query(word, top=3)
     overlaps = []
-    for region in regions:
+    for region in said.regions:
         shared = np.bincount(instance[region.indices], minlength=len(sizes))
         union = sizes + len(region.indices) - shared
         overlaps.append(float((shared[rows] / union[rows]).max()))
-    return {"scores": [region.score for region in regions], "overlaps": overlaps}
+    scores = [region.score for region in said.regions]
+    return {"scores": scores, "overlaps": overlaps, "found": said.found}
 
 
 def not_here(asked: list[dict[str, Any]], absent: list[dict[str, Any]]) -> dict[str, Any]:
     """What thresholds do: hits kept, and absent names told to be absent."""
-    hits = np.array([row["scores"][0] for row in asked if max(row["overlaps"]) >= HIT])
+    found = [row for row in asked if max(row["overlaps"]) >= HIT]
+    hits = np.array([row["scores"][0] for row in found])
     none = np.array([row["score"] for row in absent])
     table = [
         {
@@ -164,7 +170,11 @@ def not_here(asked: list[dict[str, Any]], absent: list[dict[str, Any]]) -> dict[
         }
         for threshold in (0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3)
     ]
-    return {"hits": len(hits), "absent": len(none), "shipped": FOUND, "table": table}
+    own = {
+        "hits_kept": rate(row["found"] for row in found),
+        "absent_told": rate(not row["found"] for row in absent),
+    }
+    return {"hits": len(hits), "absent": len(none), "by_the_bundle": own, "table": table}
 
 
 def tables(recognizer: Recognizer, folder: Path, verbose: bool) -> dict[str, Any]:

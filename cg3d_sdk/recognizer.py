@@ -19,7 +19,7 @@ from cg3d_runtime.images import prepare_image
 from cg3d_runtime.points import Prepared, Up, prepare
 from cg3d_runtime.points.normalize import check_up
 from cg3d_runtime.scene.objects import ObjectSegmentation
-from cg3d_runtime.scene.scoring import FOUND
+from cg3d_runtime.scene.scoring import FOUND, found_from
 from cg3d_runtime.scene.segmentation import Segmentation, candidates
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.naming import Naming
@@ -156,7 +156,9 @@ class Recognizer:
             clouds=len(prepared),
         )
         measured = self.bundle.manifest.scenes
-        found = FOUND if measured is None else measured.found
+        found = FOUND
+        if measured is not None:
+            found = found_from(len(embeddings), measured.found, measured.growth)
         words = naming.words
         return Scene(
             cloud, parts, embeddings, naming.bank, words.bank, self._asked_vector, words.open,

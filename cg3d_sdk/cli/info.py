@@ -111,7 +111,13 @@ def _lines(bundle: Bundle) -> Iterator[tuple[str, str]]:
         "classify --reject 0.1 refuses what it does not know",
     )
     if manifest.scenes is not None:
-        yield "scenes", f"a thing counts as found from a score of {manifest.scenes.found:g} on"
+        yield (
+            "scenes",
+            (
+                f"a thing counts as found from a score of {manifest.scenes.found:g} on, "
+                "among 100 candidates"
+            ),
+        )
     yield "files", f"{len(manifest.files)}, {_size(bundle) / 1e6:.1f} MB, every hash right"
     yield "licence", plain(manifest.licence)
     yield from _nested("parity", manifest.parity)

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import open_clip
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -26,23 +25,12 @@ from cg3d_runtime.errors import BundleError, TrainingError
 from cg3d_runtime.text.phrasing import Phrasing
 from cg3d_runtime.text.space import TextSpace
 from cg3d_runtime.text.templates import TEMPLATES
-from cg3d_training.data.captions import TEMPLATES as CAPTIONS
+from cg3d_training.paper.phrasings import find_phrasings
 from cg3d_training.teachers.teacher import Teacher
 from cg3d_training.text.checkpoint import load_text_encoder
 from cg3d_training.text.evaluate import bank_vectors
 from cg3d_training.text.merges import clip_tokenizer, read_clip_merges
 from cg3d_training.text.model import TextTower
-
-#: Sets of phrasings by name, for `--phrasing`. "paper" is CG3D's for zero-shot (section 4.2),
-#: "captions" the 63 that it trains with, "clip" the 80 of CLIP's notebook for ImageNet.
-PHRASINGS: dict[str, tuple[str, ...]] = {
-    "paper": ("This is a {}",),
-    "captions": CAPTIONS,
-    "clip": tuple(template("{}") for template in open_clip.OPENAI_IMAGENET_TEMPLATES),
-}
-
-#: How the vectors were asked for that 3D encoders here are trained against.
-_PLAIN = ("a {}",)
 
 #: An open text encoder is held to this on its own; of labels that mean nearly the same, the
 #: nearest may change by rounding, so that agreement is reported and no bar.
@@ -106,8 +94,8 @@ def load_text_part(
     Args:
         source: a checkpoint of `cg3d-train text`, or a teacher, see `load_source`.
         labels: with a teacher, a text file with one label a line.
-        phrasing: with a teacher, what is said of a label: names of `PHRASINGS` or templates with
-            {}; none for "a {}". The vectors of several are averaged as in CLIP's notebook.
+        phrasing: with a teacher, what is said of a label, see `find_phrasings`; none for "a {}".
+            The vectors of several are averaged as in CLIP's notebook.
         labels_only: with a teacher, leave its text tower out.
 
     Raises:
@@ -134,19 +122,11 @@ def read_phrasing(given: Sequence[str]) -> Phrasing:
     """Templates, some by the name of a set, as one phrasing; "a {}" where none is given.
 
     Raises:
-        TrainingError: something is neither a set nor a template, or a template stands twice.
+        TrainingError: something is neither a set nor a template.
     """
-    templates: list[str] = []
-    for one in given:
-        if one not in PHRASINGS and one.count("{}") != 1:
-            raise TrainingError(
-                f"--phrasing {one!r} should hold {{}} once, for the label, or be one of "
-                f"{', '.join(PHRASINGS)}"
-            )
-        templates += PHRASINGS.get(one, (one,))
-    if len(set(templates)) < len(templates):
-        raise TrainingError("--phrasing: a template is given twice")
-    return Phrasing(tuple(templates) or _PLAIN, "unit" if len(templates) > 1 else "raw")
+    # "a NAME" is what 3D encoders here are trained against.
+    templates = find_phrasings(given or ["name"])
+    return Phrasing(templates, "unit" if len(templates) > 1 else "raw")
 
 
 def read_labels(path: Path) -> tuple[str, ...]:

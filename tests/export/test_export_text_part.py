@@ -80,17 +80,10 @@ def test_the_papers_phrasing(tiny_clip: tuple[str, Path], labels: Path) -> None:
     assert part.phrasing == Phrasing(("This is a {}",))
 
 
-@pytest.mark.parametrize(
-    ("given", "message"),
-    [
-        (("no place for it",), "should hold {} once.*paper, captions, clip"),
-        (("{} and {}",), "should hold"),
-        (("paper", "This is a {}"), "a template is given twice"),
-    ],
-)
-def test_phrasings_that_are_none(given: tuple[str, ...], message: str) -> None:
-    with pytest.raises(TrainingError, match=message):
-        read_phrasing(given)
+@pytest.mark.parametrize("given", ["no place for it", "{} and {}"])
+def test_phrasings_that_are_none(given: str) -> None:
+    with pytest.raises(TrainingError, match=r"none of paper, .* does not hold \{\} once"):
+        read_phrasing([given])
 
 
 def test_sets_of_phrasings_are_those_of_clip_and_of_the_captions() -> None:
@@ -98,7 +91,7 @@ def test_sets_of_phrasings_are_those_of_clip_and_of_the_captions() -> None:
     wanted = [template("cup") for template in open_clip.OPENAI_IMAGENET_TEMPLATES]
     assert list(found.texts("cup")) == wanted
     assert (len(wanted), found.average) == (80, "unit")
-    assert len(read_phrasing(("captions", "paper")).templates) == 64
+    assert len(read_phrasing(("ensemble", "paper")).templates) == 64
 
 
 def test_teachers_need_labels() -> None:

@@ -68,7 +68,7 @@ def test_phrasing_and_scenes_are_said_where_they_are_known() -> None:
     said = replace(
         MANIFEST,
         text=replace(MANIFEST.text, phrasing=Phrasing(("a {}", "the {}."), "unit")),
-        scenes=ScenesInfo(0.07, {"rooms": 40}),
+        scenes=ScenesInfo(0.07, 0.5, {"rooms": 40}),
     )
     assert decode_manifest(encode_manifest(said)) == said
 
@@ -82,7 +82,7 @@ def test_templates_that_are_none(templates: tuple[str, ...]) -> None:
 
 def test_a_threshold_that_is_no_share() -> None:
     with pytest.raises(BundleError, match=r"scenes\.found should be between 0 and 1"):
-        encode_manifest(replace(MANIFEST, scenes=ScenesInfo(1.5, {})))
+        encode_manifest(replace(MANIFEST, scenes=ScenesInfo(1.5, 0.0, {})))
 
 
 def test_same_manifest_same_bytes() -> None:

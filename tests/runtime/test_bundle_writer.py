@@ -45,8 +45,8 @@ def test_replaces_a_bundle_and_drops_its_old_files(tmp_path: Path) -> None:
 
 def test_a_bundle_with_one_thing_changed(tmp_path: Path) -> None:
     old = make_bundle(tmp_path / "a")
-    new = rewrite_bundle(old, tmp_path / "b", {"NOTES.md": b"x"}, scenes=ScenesInfo(0.1, {}))
-    assert new.manifest.scenes == ScenesInfo(0.1, {})
+    new = rewrite_bundle(old, tmp_path / "b", {"NOTES.md": b"x"}, scenes=ScenesInfo(0.1, 0.5, {}))
+    assert new.manifest.scenes == ScenesInfo(0.1, 0.5, {})
     before, after = snapshot(old.root), snapshot(new.root)
     assert {n for n in after if after[n] != before.get(n)} == {"NOTES.md", "manifest.json"}
     assert rewrite_bundle(new, new.root, {}, scenes=None).manifest.scenes is None

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.bundle.writer import rewrite_bundle
 from cg3d_runtime.errors import TrainingError
-from cg3d_runtime.scene.scoring import FOUND
+from cg3d_runtime.scene.scoring import FOUND, found_from
 from cg3d_sdk import Recognizer
 from cg3d_sdk.recognizer import default_bundle
 from cg3d_training.cli.main import main
@@ -33,29 +33,36 @@ from cg3d_training.unknown.scenes import (
 SCORES = st.lists(st.sampled_from([0.0, 0.01, 0.02, 0.05, 0.2, 0.5, 1.0]), min_size=1, max_size=8)
 
 
-def answers(hits: list[float], absent: list[float]) -> list[Asked]:
-    asked = [Asked("a", True, True, score) for score in hits]
-    return asked + [Asked("b", False, False, score) for score in absent]
+def answers(hits: list[float], absent: list[float], candidates: int = 100) -> list[Asked]:
+    asked = [Asked("a", True, True, score, candidates) for score in hits]
+    return asked + [Asked("b", False, False, score, candidates) for score in absent]
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(SCORES, SCORES)
 def test_no_other_threshold_is_better(hits: list[float], absent: list[float]) -> None:
     asked = answers(hits, absent)
-
-    def worse(threshold: float) -> float:
-        found = rates(asked, threshold)
-        return min(found.hits_kept, found.absent_told)
-
-    best = max(worse(t) for t in np.linspace(0, 1.001, 1002) if 0 < t < 1)
+    found, growth = choose(asked)
+    assert growth == 0  # all flats are of one size
     if len({*hits, *absent}) > 1:
-        assert worse(choose(asked)) == pytest.approx(best)
+        best = max(rates(asked, t, 0.0).worse for t in np.linspace(0.001, 0.999, 999))
+        assert rates(asked, found, growth).worse == pytest.approx(best)
+
+
+def test_the_threshold_grows_with_the_candidates_where_that_serves() -> None:
+    small = answers([0.021, 0.03], [0.001, 0.015], 100)
+    large = answers([0.041, 0.06], [0.002, 0.035], 400)
+    found, growth = choose([*small, *large])
+    assert growth == 0.5
+    assert 0.0175 < found < 0.0205
+    assert rates([*small, *large], found, growth).worse == 1.0
+    assert rates([*small, *large], found, 0.0).worse < 1.0
 
 
 def test_misses_count_for_neither() -> None:
-    asked = [*answers([0.4, 0.3], [0.1, 0.2]), Asked("c", True, False, 0.9)]
-    assert choose(asked) == pytest.approx(0.25)
-    found = rates(asked, 0.25)
+    asked = [*answers([0.4, 0.3], [0.1, 0.2]), Asked("c", True, False, 0.9, 100)]
+    assert choose(asked) == (pytest.approx(0.25), 0.0)
+    found = rates(asked, 0.25, 0.0)
     assert (found.present, found.hits, found.hits_kept, found.absent_told) == (3, 2, 1.0, 1.0)
     with pytest.raises(TrainingError, match="not 0 and 1"):
         choose(answers([], [0.1]))
@@ -112,13 +119,18 @@ def test_the_bundle_says_it_and_scenes_use_it(
 
     cloud = np.random.default_rng(0).random((3000, 3))
     with Recognizer(tmp_path / "b", engine="cpu", threads=1) as recognizer:
-        answer = recognizer.scene(cloud).query("chair")
-    assert answer.threshold == manifest.scenes.found
+        answer_scene = recognizer.scene(cloud)
+        answer = answer_scene.query("chair")
+    scenes_said = manifest.scenes
+    assert answer.threshold == found_from(
+        len(answer_scene.embeddings), scenes_said.found, scenes_said.growth
+    )
     assert answer.found == (answer.regions[0].score >= answer.threshold)
 
 
 def test_a_bundle_that_does_not_say_has_the_default(tmp_path: Path) -> None:
-    found = ScenesCalibration(0.3, rates([], 0.3), rates([], 0.3), "made up")
+    none = rates([], 0.3, 0.0)
+    found = ScenesCalibration(0.3, 0.0, none, none, "made up")
     silent = write_scenes(Bundle.open(default_bundle()), found, tmp_path / "b")
 
     silent = rewrite_bundle(silent, tmp_path / "c", {}, scenes=None)

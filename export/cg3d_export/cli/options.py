@@ -92,7 +92,8 @@ _CHECKPOINT = [
     click.option(
         "--phrasing", multiple=True, metavar="TEXT",
         help='With open_clip or slip: what is said of a label, {} in its place; or paper ("This is '
-        'a {}"), clip (80 phrasings) or captions (63). By default "a {}". Several are averaged.',
+        'a {}"), clip (80 phrasings), ensemble (the 63 of training) and others. By default '
+        '"a {}". Several are averaged.',
     ),
     click.option(
         "--labels-only", is_flag=True,

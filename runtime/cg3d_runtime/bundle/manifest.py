@@ -231,6 +231,7 @@ def _rules(manifest: Manifest) -> Iterator[tuple[str, bool, str]]:
         yield "image.prompts", image.prompts >= 0, "0 or more"
     if manifest.scenes is not None:
         yield "scenes.found", 0 <= manifest.scenes.found <= 1, "between 0 and 1"
+        yield "scenes.growth", 0 <= manifest.scenes.growth <= 2, "between 0 and 2"
     if manifest.calibration is not None:
         yield from _calibration_rules(manifest.calibration.levels)
 

@@ -113,11 +113,13 @@ class ScenesInfo:
     """When a text counts as found in a scene, as `cg3d-train calibrate-scenes` chose it.
 
     Attributes:
-        found: the score from which on it does.
+        found: the score from which on it does, among 100 candidates.
+        growth: how it grows with their number: as (candidates / 100) ** growth.
         record: the data that it was chosen on, and what it does there.
     """
 
     found: float
+    growth: float
     record: dict[str, Any]
 
 

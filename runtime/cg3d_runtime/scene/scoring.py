@@ -20,6 +20,19 @@ _OVERLAP = 0.3
 FOUND = 0.05
 
 
+def found_from(candidates: int, found: float, growth: float) -> float:
+    """The score from which a text counts as found in a scene of so many candidates.
+
+    The best of many scores is higher by chance than the best of few.
+
+    Args:
+        candidates: of the scene.
+        found: the score for 100 of them.
+        growth: 0 where their number does not matter.
+    """
+    return min(1.0, found * (max(candidates, 1) / 100) ** growth)
+
+
 def belief(
     embeddings: NDArray[np.float32], text: NDArray[np.float32], background: TextBank
 ) -> NDArray[np.float32]:

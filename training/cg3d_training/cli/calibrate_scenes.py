@@ -43,9 +43,14 @@ def calibrate_scenes_command(
     found = calibrate_scenes(bundle, flats, seed)
     write_scenes(Bundle.open(bundle), found, output)
     if as_json:
-        click.echo(json.dumps({"found": found.found, **found.record()}, indent=1))
+        click.echo(
+            json.dumps({"found": found.found, "growth": found.growth, **found.record()}, indent=1)
+        )
         return
-    click.echo(f"{output}: a thing counts as found from {found.found:g} on ({found.said})")
+    click.echo(
+        f"{output}: a thing counts as found from {found.found:g} * (candidates / 100) ** "
+        f"{found.growth:g} on ({found.said})"
+    )
     click.echo(_line("where it was chosen", found.chosen_on))
     click.echo(_line("elsewhere", found.reported_on))
 

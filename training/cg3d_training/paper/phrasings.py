@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from open_clip import OPENAI_IMAGENET_TEMPLATES
+
 from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.text.templates import fill
 from cg3d_training.data.captions import TEMPLATES
 
 #: Phrasings by name. "paper": section 3.4.1 and the official code. "photo": the paper's caption in
 #: training. "pointclip": that of the PointCLIP paper for ModelNet40. "name": what frozen vectors of
-#: "a NAME" were made with. "ensemble": the 63 captions of training, their vectors' mean.
+#: "a NAME" were made with. "ensemble": the 63 captions of training, their vectors' mean. "clip":
+#: the 80 of CLIP's notebook for ImageNet.
 PHRASINGS: dict[str, tuple[str, ...]] = {
     "paper": ("This is a {}",),
     "photo": ("A photo of a {}",),
     "pointclip": ("point cloud depth map of a {}.",),
     "name": ("a {}",),
     "ensemble": TEMPLATES,
+    "clip": tuple(template("{}") for template in OPENAI_IMAGENET_TEMPLATES),
 }
 
 

@@ -4,8 +4,9 @@ Every flat is asked for all names of its furniture and for others that are not i
 is the score that does best by the worse of two shares: hits that it keeps, absent names that it
 turns down. Half of the flats are for choosing it, the other half for saying what it does.
 
-Flats have one to six rooms: the best score of many candidates is higher by chance than that of
-few, and robots ask rooms as well as floors.
+The best score of many candidates is higher by chance than that of few, and robots ask rooms as
+well as floors. So flats have one to six rooms, and the threshold grows with the candidates as far
+as that serves.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from tqdm import tqdm
 from cg3d_runtime.bundle import Bundle, ScenesInfo
 from cg3d_runtime.bundle.writer import check_replaceable, rewrite_bundle
 from cg3d_runtime.errors import InputError, TrainingError
-from cg3d_runtime.scene.scoring import SAME_MEANING
+from cg3d_runtime.scene.scoring import SAME_MEANING, found_from
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_sdk.scene import Scene
 from cg3d_training.render.depth_camera import DepthCamera, tour
@@ -31,6 +32,9 @@ from cg3d_training.shapes.rooms import Room, furnished_room
 
 #: An answer is a hit from this intersection over union on, among the first three.
 _HIT, _TOP = 0.25, 3
+
+#: Growths that are tried.
+_GROWTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 _BUILDING = ("floor", "wall", "ceiling")
 
@@ -67,12 +71,14 @@ class Asked:
         present: whether it has it.
         hit: whether one of three answers overlaps it.
         score: of the best answer.
+        candidates: of the flat.
     """
 
     name: str
     present: bool
     hit: bool
     score: float
+    candidates: int
 
 
 @dataclass(frozen=True)
@@ -91,18 +97,24 @@ class Rates:
     absent: int
     absent_told: float
 
+    @property
+    def worse(self) -> float:
+        """The lower of the two shares."""
+        return min(self.hits_kept, self.absent_told)
+
 
 @dataclass(frozen=True)
 class ScenesCalibration:
     """What `calibrate_scenes` found.
 
     Attributes:
-        found: the threshold.
+        found, growth: the threshold, see `ScenesInfo`.
         chosen_on, reported_on: its rates in the flats it was chosen on, and in others.
         said: in words, what they are.
     """
 
     found: float
+    growth: float
     chosen_on: Rates
     reported_on: Rates
     said: str
@@ -137,44 +149,63 @@ def calibrate_scenes(bundle: Path, flats: int, seed: int = 0) -> ScenesCalibrati
         # Of each half, every second one is seen by a camera.
         half = chosen_on if i // 2 % 2 == 0 else reported_on
         half.extend(ask_flat(recognizer, seed * 100_003 + i, camera=i % 2 == 1))
-    found = choose(chosen_on)
+    found, growth = choose(chosen_on)
     said = (
         f"{flats} generated flats of 1 to {_ROOMS} rooms, every second one as a depth camera sees "
         "it; one half to choose the threshold on, the other to report on"
     )
-    return ScenesCalibration(found, rates(chosen_on, found), rates(reported_on, found), said)
+    return ScenesCalibration(
+        found,
+        growth,
+        rates(chosen_on, found, growth),
+        rates(reported_on, found, growth),
+        said,
+    )
 
 
-def choose(asked: Sequence[Asked]) -> float:
-    """The score at which the lower of hits kept and absent names told is highest.
+def choose(asked: Sequence[Asked]) -> tuple[float, float]:
+    """The threshold at which the lower of hits kept and absent names told is highest.
+
+    Returns:
+        `found` and `growth` of `ScenesInfo`; of growths that do as well the smallest.
 
     Raises:
         TrainingError: there are no hits, or nothing absent was asked.
     """
-    hits = np.array([one.score for one in asked if one.hit])
-    absent = np.array([one.score for one in asked if not one.present])
-    if not len(hits) or not len(absent):
+    hit = np.array([one.hit for one in asked], np.bool_)
+    absent = ~np.array([one.present for one in asked], np.bool_)
+    if not hit.any() or not absent.any():
         raise TrainingError(
-            f"a threshold needs hits and absent names, not {len(hits)} and {len(absent)}: ask more "
-            "flats, or the bundle finds nothing"
+            f"a threshold needs hits and absent names, not {hit.sum()} and {absent.sum()}: ask "
+            "more flats, or the bundle finds nothing"
         )
-    scores = np.unique(np.concatenate([hits, absent]))
-    # Between two scores, so that rounding decides nothing.
-    borders = (scores[:-1] + scores[1:]) / 2
-    worse = [min(np.mean(hits >= b), np.mean(absent < b)) for b in borders]
-    return round(float(borders[int(np.argmax(worse))]), 4) if len(borders) else float(scores[0])
+    best = (-1.0, 0.0, 0.0)
+    for growth in _GROWTHS:
+        scores = np.array([one.score / found_from(one.candidates, 1e-9, growth) for one in asked])
+        scores *= 1e-9  # so that nothing meets the bound of 1
+        ascending = np.unique(scores)
+        # Between two scores, so that rounding decides nothing.
+        borders = (ascending[:-1] + ascending[1:]) / 2 if len(ascending) > 1 else ascending
+        kept = (scores[hit] >= borders[:, None]).mean(axis=1)
+        told = (scores[absent] < borders[:, None]).mean(axis=1)
+        worse = np.minimum(kept, told)
+        if worse.max() > best[0] + 1e-9:
+            border = min(1.0, float(f"{borders[worse.argmax()]:.4g}"))
+            best = (float(worse.max()), border, growth)
+    return best[1], best[2]
 
 
-def rates(asked: Sequence[Asked], threshold: float) -> Rates:
+def rates(asked: Sequence[Asked], found: float, growth: float) -> Rates:
     """What a threshold does."""
-    hits = np.array([one.score for one in asked if one.hit])
-    absent = np.array([one.score for one in asked if not one.present])
+    told = [one.score >= found_from(one.candidates, found, growth) for one in asked]
+    hits = [yes for yes, one in zip(told, asked, strict=True) if one.hit]
+    absent = [not yes for yes, one in zip(told, asked, strict=True) if not one.present]
     return Rates(
         sum(one.present for one in asked),
         len(hits),
-        float((hits >= threshold).mean()) if len(hits) else 0.0,
+        float(np.mean(hits)) if hits else 0.0,
         len(absent),
-        float((absent < threshold).mean()) if len(absent) else 0.0,
+        float(np.mean(absent)) if absent else 0.0,
     )
 
 
@@ -189,7 +220,7 @@ def ask_flat(recognizer: Recognizer, seed: int, camera: bool) -> list[Asked]:
     rng = np.random.default_rng([seed, 7])
     points, owner, things = _flat(rng, camera)
     scene = recognizer.scene(points, up="z")
-    bank = recognizer.bank
+    bank, count = recognizer.bank, len(scene.embeddings)
     seen = np.bincount(owner, minlength=len(things))
     here = {name for name in things if name in bank}
     asked = []
@@ -197,7 +228,7 @@ def ask_flat(recognizer: Recognizer, seed: int, camera: bool) -> list[Asked]:
         rows = [i for i, n in enumerate(things) if n == name and seen[i] >= _LEAST_SEEN]
         if rows:  # what is out of sight is neither here nor absent
             overlap, score = _answer(scene, name, owner, rows)
-            asked.append(Asked(name, True, overlap >= _HIT, score))
+            asked.append(Asked(name, True, overlap >= _HIT, score, count))
     vectors = bank.vectors[[bank.index(name) for name in here]]
     kinds = [name for name in SHAPES if name in bank and name not in here]
     others = [bank.labels[i] for i in rng.permutation(len(bank))]
@@ -205,7 +236,7 @@ def ask_flat(recognizer: Recognizer, seed: int, camera: bool) -> list[Asked]:
         # What means much the same as something here is no absent thing.
         strange = [n for n in pool if (vectors @ bank.vectors[bank.index(n)]).max() < SAME_MEANING]
         for name in strange[:_ABSENT]:
-            asked.append(Asked(name, False, False, _answer(scene, name, owner, [])[1]))
+            asked.append(Asked(name, False, False, _answer(scene, name, owner, [])[1], count))
     return asked
 
 
@@ -277,7 +308,9 @@ def write_scenes(bundle: Bundle, found: ScenesCalibration, output: Path) -> Bund
         BundleError: `output` holds something else, or the disk refused.
     """
     check_replaceable(output)
-    return rewrite_bundle(bundle, output, {}, scenes=ScenesInfo(found.found, found.record()))
+    return rewrite_bundle(
+        bundle, output, {}, scenes=ScenesInfo(found.found, found.growth, found.record())
+    )
 
 
 def _answer(
