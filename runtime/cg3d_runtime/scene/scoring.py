@@ -30,7 +30,7 @@ def found_from(candidates: int, found: float, growth: float) -> float:
         found: the score for 100 of them.
         growth: 0 where their number does not matter.
     """
-    return min(1.0, found * (max(candidates, 1) / 100) ** growth)
+    return float(min(1.0, found * (max(candidates, 1) / 100) ** growth))
 
 
 def belief(
