@@ -7,6 +7,7 @@ import re
 import sys
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -149,6 +150,37 @@ def test_the_nearest_shapes(shapes: LabelledClouds) -> None:
     cosines = recognizer.embed(list(shapes.clouds), "y") @ recognizer.embed_text(["bathtub"])[0]
     np.testing.assert_array_equal(found.rows, np.argsort(-cosines, kind="stable")[:3])
     np.testing.assert_allclose(found.cosines, np.sort(cosines)[::-1][:3], atol=1e-5)
+
+
+def test_pictures_as_queries(shapes: LabelledClouds, tmp_path: Path) -> None:
+    class WithPictures:
+        """The first numbers of clouds; words look along x, dark pictures along y."""
+
+        def embed(self, clouds: list[np.ndarray], up: str) -> np.ndarray:
+            return np.stack([cloud[0] / np.linalg.norm(cloud[0]) for cloud in clouds])
+
+        def embed_text(self, texts: list[str]) -> np.ndarray:
+            return np.tile([1.0, 0, 0], (len(texts), 1))
+
+        def embed_image(self, images: list[np.ndarray]) -> np.ndarray:
+            return np.stack([[0.0, 1, 0] if image.mean() < 99 else [0, 0, 1.0] for image in images])
+
+    Image.new("RGB", (8, 8), (5, 5, 5)).save(tmp_path / "dark.png")
+    recognizer: Any = WithPictures()
+    found = find_shapes(recognizer, shapes, ["chair"], 2, [tmp_path / "dark.png"])
+    assert [f.text for f in found] == ["chair", "dark.png"]
+    first = shapes.clouds[:, 0] / np.linalg.norm(shapes.clouds[:, 0], axis=1, keepdims=True)
+    for axis, own in enumerate(found):
+        np.testing.assert_array_equal(own.rows, np.argsort(-first[:, axis], kind="stable")[:2])
+
+
+def test_pictures_need_an_image_encoder(labelled: Path, tmp_path: Path) -> None:
+    Image.new("RGB", (8, 8)).save(tmp_path / "a.png")
+    common = ["--dataset", labelled, "-o", tmp_path / "out.png"]
+    result = run("retrieval", "--image", tmp_path / "a.png", *common)
+    assert result.exit_code == 1
+    assert "image encoder" in result.output
+    assert run("retrieval", *common).exit_code == 2
 
 
 def test_sheets(labelled: Path, tmp_path: Path) -> None:

@@ -313,6 +313,23 @@ def test_without_prompts_or_a_loss(config: TripletConfig, tmp_path: Path) -> Non
     assert "loss_prompts" not in log(tmp_path / "both")[0]
 
 
+def test_from_a_checkpoint(config: TripletConfig, tmp_path: Path) -> None:
+    short = dataclasses.replace(config.optimiser, epochs=1)
+    first = dataclasses.replace(config, optimiser=short)
+    begun = pretrain_triplets(first, tmp_path / "first")
+    # A rate of almost nothing leaves what it begins with; another seed would begin elsewhere.
+    still = dataclasses.replace(short, lr=1e-12, min_lr=0.0, weight_decay=0.0, ema=0.0)
+    start = str(tmp_path / "first" / "checkpoint.safetensors")
+    onward = dataclasses.replace(config, start=start, seed=9, optimiser=still)
+    after = pretrain_triplets(onward, tmp_path / "second")
+    for name, weight in begun.state_dict.items():
+        if weight.is_floating_point() and "running" not in name:
+            torch.testing.assert_close(after.state_dict[name], weight, atol=1e-6, rtol=1e-5)
+    other = dataclasses.replace(onward, encoder_sizes=TINY | {"width": 64})
+    with pytest.raises(TrainingError, match="holds a point_transformer of other sizes"):
+        pretrain_triplets(other, tmp_path / "third")
+
+
 def test_captions_beyond_the_table_are_computed_batch_by_batch(
     config: TripletConfig, tmp_path: Path
 ) -> None:
@@ -357,7 +374,7 @@ def test_every_shipped_recipe_loads() -> None:
     names = list_recipes(TripletConfig)
     assert names == [
         "official-point-mlp", "official-point-transformer", "paper-point-mlp",
-        "paper-point-transformer", "small-cpu",
+        "paper-point-transformer", "paper-scans", "small-cpu",
     ]  # fmt: skip
     paper, official = (
         load_config(TripletConfig, f"{k}-point-transformer") for k in ("paper", "official")

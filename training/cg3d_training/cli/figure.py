@@ -80,25 +80,32 @@ def umap_command(
 
 
 @figure_group.command("retrieval")
-@click.option("--query", "queries", multiple=True, required=True, metavar="TEXT")
+@click.option("--query", "queries", multiple=True, metavar="TEXT")
+@click.option(
+    "--image", "images", multiple=True, type=_PATH, metavar="FILE",
+    help="A picture, for bundles with an image encoder.",
+)  # fmt: skip
 @_dataset
 @_BUNDLE
 @click.option("--top", type=click.IntRange(1, 20), default=4, show_default=True)
 @_OUTPUT
 def retrieval_command(
-    queries: tuple[str, ...], dataset: str, data: Path, bundle: Path | None, top: int, output: Path
-) -> None:
-    """The shapes nearest to words: Figure 4."""
+    queries: tuple[str, ...], images: tuple[Path, ...], dataset: str, data: Path,
+    bundle: Path | None, top: int, output: Path,
+) -> None:  # fmt: skip
+    """The shapes nearest to words or pictures: Figure 4."""
     from cg3d_sdk.recognizer import Recognizer
     from cg3d_training.figures.retrieval import find_shapes, write_retrieval
     from cg3d_training.paper.sets import find_set
 
     _check_suffix(output)
+    if not (queries or images):
+        raise click.UsageError("give --query or --image")
     recognizer = Recognizer(bundle)
     place = find_set(dataset, data)
     clouds = place.read("test")
-    found = find_shapes(recognizer, clouds, queries, top)
-    write_retrieval(output, found, clouds, f"Nearest shapes of {place.title} to words")
+    found = find_shapes(recognizer, clouds, queries, top, images)
+    write_retrieval(output, found, clouds, f"Nearest shapes of {place.title}")
     click.echo(f"wrote {output}")
 
 

@@ -1,4 +1,4 @@
-"""Figure 4: words, and the shapes nearest to them."""
+"""Figure 4: words or pictures, and the shapes nearest to them."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
+from cg3d_runtime.images import read_image
 from cg3d_sdk.page.cards import PageEntry, write_page
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_sdk.results import Ranked
@@ -22,10 +23,10 @@ _BATCH, _TILE = 16, 150
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """What was found for one text.
+    """What was found for one text or picture.
 
     Attributes:
-        text: as it was asked.
+        text: as it was asked, or the name of the picture's file.
         rows: of the set, the nearest first.
         cosines: theirs.
     """
@@ -36,14 +37,29 @@ class Found:
 
 
 def find_shapes(
-    recognizer: Recognizer, clouds: LabelledClouds, texts: Sequence[str], top: int
+    recognizer: Recognizer,
+    clouds: LabelledClouds,
+    texts: Sequence[str],
+    top: int,
+    pictures: Sequence[Path] = (),
 ) -> list[Found]:
-    """The clouds of highest cosine with each text; equal ones in the order of the set.
+    """The clouds of highest cosine with each text and picture; equal ones in the order of the set.
+
+    Args:
+        pictures: files, for bundles with an image encoder.
 
     Raises:
         VocabularyError: a text that the bundle does not know.
+        BundleError: pictures, and a bundle without an image encoder.
+        InputError: a picture that cannot be read.
     """
-    vectors = recognizer.embed_text(list(texts))
+    queries = []
+    if texts:
+        queries.append(recognizer.embed_text(list(texts)))
+    if pictures:
+        queries.append(recognizer.embed_image([read_image(file) for file in pictures]))
+    vectors = np.concatenate(queries)
+    asked = [*texts, *(file.name for file in pictures)]
     rows = [
         recognizer.embed(list(clouds.clouds[start : start + _BATCH]), "y")
         for start in tqdm(range(0, len(clouds), _BATCH), "shapes", unit="batch", leave=False)
@@ -52,7 +68,7 @@ def find_shapes(
     order = np.argsort(-cosines, axis=1, kind="stable")[:, :top]
     return [
         Found(text, own, scores[own])
-        for text, own, scores in zip(texts, order, cosines, strict=True)
+        for text, own, scores in zip(asked, order, cosines, strict=True)
     ]
 
 
@@ -78,7 +94,7 @@ def write_retrieval(file: Path, found: Sequence[Found], clouds: LabelledClouds, 
             for f in found
             for place, (row, cosine) in enumerate(zip(f.rows, f.cosines, strict=True))
         ]  # fmt: skip
-        lead = "The shapes of highest cosine with each text, under their own class and the cosine."
+        lead = "The shapes of highest cosine with each query, under their own class and the cosine."
         write_page(file, entries, title=title, lead=lead)
         return
     rows = [
