@@ -10,10 +10,12 @@ from cg3d_runtime.errors import (
     InputError,
     VocabularyError,
 )
+from cg3d_runtime.scene.map_settings import MapSettings
 from cg3d_sdk.newest import Newest, Served
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_sdk.results import UNKNOWN, Classification, Ranked
 from cg3d_sdk.scene import Region, Scene, SceneAnswer
+from cg3d_sdk.scene_map import MapAnswer, MapObject, SceneMap
 from cg3d_sdk.shape_index import ShapeIndex
 from cg3d_sdk.timings import Timings
 from cg3d_sdk.version import __version__
@@ -26,12 +28,16 @@ __all__ = [
     "DependencyError",
     "EngineError",
     "InputError",
+    "MapAnswer",
+    "MapObject",
+    "MapSettings",
     "Newest",
     "Ranked",
     "Recognizer",
     "Region",
     "Scene",
     "SceneAnswer",
+    "SceneMap",
     "Served",
     "ShapeIndex",
     "Timings",

@@ -25,7 +25,7 @@ from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.naming import Naming
 from cg3d_sdk.networks import Networks
 from cg3d_sdk.results import Classification
-from cg3d_sdk.scene import Scene, SceneAnswer, ScenePoints
+from cg3d_sdk.scene import Asked, Scene, SceneAnswer, ScenePoints, names_asked
 from cg3d_sdk.timings import Timings
 
 #: The bundle that ships with the package.
@@ -155,14 +155,10 @@ class Recognizer:
             encode=perf_counter() - prepare_end,
             clouds=len(prepared),
         )
-        measured = self.bundle.manifest.scenes
-        found = FOUND
-        if measured is not None:
-            found = found_from(len(embeddings), measured.found, measured.growth)
         words = naming.words
         return Scene(
             cloud, parts, embeddings, naming.bank, words.bank, self._asked_vector, words.open,
-            spent, found,
+            spent, self.found_among(len(embeddings)),
         )  # fmt: skip
 
     def query(
@@ -218,6 +214,26 @@ class Recognizer:
         words = self._naming.words
         encoder = self._networks.text_encoder(words.bank)
         return words.space.apply(encoder.embed([texts] if isinstance(texts, str) else list(texts)))
+
+    def asked(self, question: str) -> Asked:
+        """What a question asks for, to be compared with embeddings.
+
+        Args:
+            question: a name, a phrasing of one, or a question that holds one.
+
+        Raises:
+            VocabularyError: the question holds no name that the bundle knows.
+        """
+        words = self._naming.words
+        names = names_asked(question, words.bank, words.open)
+        return Asked(names, np.stack([self._asked_vector(n) for n in names]), words.bank)
+
+    def found_among(self, candidates: int) -> float:
+        """The score from which a thing that was asked for counts as found among so many."""
+        measured = self.bundle.manifest.scenes
+        if measured is None:
+            return FOUND
+        return found_from(candidates, measured.found, measured.growth)
 
     def embed_image(self, images: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
         """Embeddings of pictures, in the space of `embed`.

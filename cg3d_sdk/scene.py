@@ -221,7 +221,7 @@ class Scene:
         threshold = self.found if threshold is None else threshold
         if not 0 <= threshold <= 1:
             raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
-        asked = self._asked(text)
+        asked = names_asked(text, self._vocabulary, self._any_text)
         scores = np.zeros(len(self.embeddings), np.float32)
         for name in asked:
             own = belief(self.embeddings, self._vector(name), self._vocabulary)
@@ -239,16 +239,6 @@ class Scene:
         """`query` for several texts."""
         return tuple(self.query(text, top, threshold) for text in texts)
 
-    def _asked(self, text: str) -> tuple[str, ...]:
-        try:
-            return objects_asked(text, self._vocabulary)
-        except VocabularyError:
-            # A full text encoder reads what holds no known name.
-            asked = object_of(text) if self._any_text and isinstance(text, str) else ""
-            if not asked:
-                raise
-            return (asked,)
-
     @cached_property
     def _scores(self) -> NDArray[np.float32]:
         return self._bank.score(self.embeddings)
@@ -264,3 +254,34 @@ class Scene:
         return Region(
             self._cloud.rows[rows], score, ranking, centroid, self._parts.ways[candidate], points
         )
+
+
+@dataclass(frozen=True, eq=False)
+class Asked:
+    """What a question asks for.
+
+    Attributes:
+        names: that it was reduced to.
+        vectors: (n, d) float32 unit, of each.
+        vocabulary: the names that they compete with.
+    """
+
+    names: tuple[str, ...]
+    vectors: NDArray[np.float32]
+    vocabulary: TextBank
+
+
+def names_asked(text: str, vocabulary: TextBank, any_text: bool) -> tuple[str, ...]:
+    """The names that a question asks for, or all of it where the bundle reads any text.
+
+    Raises:
+        VocabularyError: the text holds no name that the bundle knows, and it reads names only.
+    """
+    try:
+        return objects_asked(text, vocabulary)
+    except VocabularyError:
+        # A full text encoder reads what holds no known name.
+        asked = object_of(text) if any_text and isinstance(text, str) else ""
+        if not asked:
+            raise
+        return (asked,)

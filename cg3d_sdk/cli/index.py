@@ -82,12 +82,12 @@ def build_command(
       cg3d index build scans -o my_index --labels chair,table,sofa --json
     """
     from cg3d_runtime.files import read_points
-    from cg3d_runtime.retrieval.files import check_replaceable
+    from cg3d_runtime.retrieval.files import FOLDER
     from cg3d_sdk.recognizer import Recognizer
     from cg3d_sdk.shape_index import ShapeIndex
 
     files = _files(folder, output)
-    check_replaceable(output)
+    FOLDER.check_replaceable(output)
     names = None if labels is None else [n.strip() for n in labels.split(",") if n.strip()]
     recognizer = Recognizer(bundle, labels=names, engine=engine, up=up)
     shapes = ShapeIndex(recognizer)

@@ -101,11 +101,15 @@ class ObjectSegmentation:
         )
 
 
-def _structure(
-    xyz: NDArray[np.floating], size: float, found: tuple[Plane, ...]
-) -> NDArray[np.int32]:
-    """(n,) which plane of the building each point belongs to, -1 for none."""
-    labels = np.full(len(xyz), -1, np.int32)
+def building_planes(
+    xyz: NDArray[np.floating], found: tuple[Plane, ...]
+) -> tuple[list[Plane], list[Plane], float, float]:
+    """Which planes are floors or ceilings, which are walls; the lowest and the highest z.
+
+    Args:
+        xyz: (n, 3) the points of the scene, metres, z up.
+        found: its planes.
+    """
     flats = [p for p in found if p.kind == "flat"]
     plan = max((p.area for p in flats), default=0.0)
     floors = [p for p in flats if p.area >= _FLOOR_SHARE * plan]
@@ -121,6 +125,15 @@ def _structure(
         and p.area >= least
         and p.high[2] - p.low[2] >= _WALL_HEIGHT * (high - low)
     ]
+    return floors, walls, float(low), float(high)
+
+
+def _structure(
+    xyz: NDArray[np.floating], size: float, found: tuple[Plane, ...]
+) -> NDArray[np.int32]:
+    """(n,) which plane of the building each point belongs to, -1 for none."""
+    labels = np.full(len(xyz), -1, np.int32)
+    floors, walls, low, high = building_planes(xyz, found)
     number = 0
     free = np.arange(len(xyz))
     for plane in floors + walls:

@@ -46,10 +46,19 @@ def belief(
     Returns:
         (n,) float32, the text's share in softmax(logit_scale * cosine) over text and background.
     """
-    others = background.vectors[background.vectors @ text < SAME_MEANING]
+    others = background.vectors[competes(text, background)]
     scale = np.float32(background.logit_scale)
-    own = scale * (embeddings @ text)
-    rival = scale * (embeddings @ others.T)
+    return beside(scale * (embeddings @ text), scale * (embeddings @ others.T))
+
+
+def competes(text: NDArray[np.float32], background: TextBank) -> NDArray[np.bool_]:
+    """(L,) which names of a bank compete with a text (d,): those that mean something else."""
+    others: NDArray[np.bool_] = background.vectors @ text < SAME_MEANING
+    return others
+
+
+def beside(own: NDArray[np.float32], rival: NDArray[np.float32]) -> NDArray[np.float32]:
+    """(n,) float32 the share of own logits (n,) in a softmax with those of rivals (n, k)."""
     top = np.maximum(own, rival.max(axis=1, initial=-np.inf))
     mine = np.exp(own - top)
     share: NDArray[np.float32] = mine / (mine + np.exp(rival - top[:, None]).sum(axis=1))

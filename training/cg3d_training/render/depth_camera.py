@@ -150,7 +150,7 @@ def looking_at(eye: ArrayLike, target: ArrayLike) -> NDArray[np.float64]:
     return pose
 
 
-def tour(room: Room, frames: int, height: float = 1.3) -> NDArray[np.float64]:
+def tour(room: Room, frames: int, height: float = 1.5) -> NDArray[np.float64]:
     """(frames, 4, 4) poses of a camera that goes once around the middle of a room.
 
     It looks across the middle, a little down, to the furniture on the other side.
