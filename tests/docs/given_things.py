@@ -99,6 +99,12 @@ def _bundle(path: Path) -> None:
     path.symlink_to(default_bundle())
 
 
+def _ros_package(path: Path) -> None:
+    root = Path(__file__).resolve().parents[2]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.symlink_to(root / path)
+
+
 #: A name that pages use without defining it -> what makes it.
 NAMES: dict[str, Callable[[], Any]] = {
     "points": chair,
@@ -123,6 +129,7 @@ FILES: dict[str, Callable[[Path], None]] = {
     "household": _bundle,
     "bundles/official": _bundle,
     "runs/calibrated": _bundle,
+    "examples/ros2/cg3d_ros2": _ros_package,
 }
 
 
