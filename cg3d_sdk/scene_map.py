@@ -182,6 +182,9 @@ class SceneMap:
         opened = cls(recognizer)
         files = open_map(Path(folder))
         check_origin(files.origin, opened._origin, str(folder))
+        dim, known = files.state.things.sums.shape[1], opened._state.things.sums.shape[1]
+        if dim != known:
+            raise InputError(f"{folder}: embeddings have {dim} columns, the encoder gives {known}")
         opened._state = files.state
         return opened
 

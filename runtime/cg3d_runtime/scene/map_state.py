@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from copy import deepcopy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -101,8 +101,9 @@ class MapState:
         return self.grid.bytes + self.things.bytes
 
     def copied(self) -> MapState:
-        """A copy that shares nothing."""
-        return deepcopy(self)
+        """A copy that shares nothing, without what is kept for questions."""
+        things = replace(self.things, _bank=None, _logits=None, _stale=None)
+        return deepcopy(replace(self, things=things))
 
     def fuse(self, xyz: NDArray[np.floating], pose: NDArray[np.float64]) -> NDArray[np.float32]:
         """Add points (n, 3) of a sensor at a pose (4, 4).
