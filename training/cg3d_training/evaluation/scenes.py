@@ -14,10 +14,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cg3d_runtime.errors import VocabularyError
 from cg3d_runtime.scene.kmeans import KMeansSegmentation, kmeans
 from cg3d_runtime.scene.objects import ObjectSegmentation
 from cg3d_runtime.scene.segmentation import Partition
 from cg3d_runtime.scene.voxels import spacing, voxels
+from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.recognizer import Recognizer
 from cg3d_training.data.indoor import ROOM, IndoorScene
 
@@ -119,7 +121,15 @@ class Row:
 def words_of(scene: IndoorScene, recognizer: Recognizer) -> tuple[str, ...]:
     """The classes of a scene that are no part of the room, and known to the bundle."""
     present = {scene.classes[i] for i in np.unique(scene.instance) if i >= 0}
-    return tuple(sorted(w for w in present - ROOM if w in recognizer.vocabulary))
+    return tuple(sorted(w for w in present - ROOM if _known(w, recognizer.bank)))
+
+
+def _known(word: str, bank: TextBank) -> bool:
+    try:
+        bank.index(word)
+    except VocabularyError:
+        return False
+    return True
 
 
 def ask(
