@@ -78,6 +78,8 @@ def read_scene(data: bytes, path: Path, *, materials: bool = False) -> list[Scen
         check_gltf(data)
     if path.suffix.lower() == ".stl":
         _check_stl(data)
+    if path.suffix.lower() == ".off":
+        _check_off(data)
     try:
         scene = trimesh.load(
             BytesIO(data),
@@ -103,6 +105,25 @@ def _check_stl(data: bytes) -> None:
     if 84 + 50 * triangles > len(data):
         raise InputError(
             f"truncated: its header promises {triangles} triangles, {len(data) - 84} bytes follow"
+        )
+
+
+def _check_off(data: bytes) -> None:
+    """Refuse a text OFF that is cut off; trimesh would take the faces that are left."""
+    lines = [line for line in (row.split(b"#", 1)[0].split() for row in data.splitlines()) if line]
+    if not lines or not lines[0][0].upper().startswith(b"OFF"):
+        return
+    counts = [lines[0][0][3:], *lines[0][1:]] if lines[0][0][3:] else lines[0][1:]
+    rows = lines[1:] if counts else lines[2:]
+    counts = counts or (lines[1] if len(lines) > 1 else [])
+    if len(counts) < 2 or not all(n.isdigit() and len(n) < 16 for n in counts[:2]):
+        return
+    vertices, faces = int(counts[0]), int(counts[1])
+    # A line for each is usual, but only the numbers count.
+    if len(rows) < vertices + faces and sum(map(len, rows)) < 3 * vertices + 4 * faces:
+        raise InputError(
+            f"truncated: its header promises {vertices} vertices and {faces} faces, {len(rows)} "
+            "lines follow"
         )
 
 
