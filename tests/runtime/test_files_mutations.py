@@ -1,4 +1,4 @@
-"""A thousand damaged files of every kind; `benchmarks/mutations.json` is of a hundred thousand."""
+"""A thousand damaged files of every kind; `python -m support.mutations` makes as many as wanted."""
 
 from __future__ import annotations
 

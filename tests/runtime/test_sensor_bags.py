@@ -166,7 +166,7 @@ def test_any_clouds_come_back(
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_changed_bytes_of_bags(bags: dict[str, Path], kind: str, tmp_path: Path) -> None:
-    """A hundred thousand of these are in tests/mutations."""
+    """Thousands of these: `python -m support.mutations`."""
     file = storage_file(bags[kind])
     sound = file.read_bytes()
     rng = np.random.default_rng(0)
