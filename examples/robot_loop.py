@@ -41,6 +41,7 @@ def sensor(cycles: int) -> Iterator[NDArray[np.float32]]:
 def main(cycles: int) -> None:
     """Run the loop."""
     recognizer = Recognizer(threads=1)  # once, before the loop
+    recognizer.warmup()
     for points in sensor(cycles):
         start = time.perf_counter()
         try:

@@ -133,6 +133,11 @@ FILES: dict[str, Callable[[Path], None]] = {
 }
 
 
+def _reads_any_text(bundle: Bundle) -> bool:
+    encoder = bundle.manifest.text.encoder
+    return encoder is not None and encoder.open_vocabulary
+
+
 def _reachable(host: str, port: int) -> bool:
     try:
         socket.create_connection((host, port), timeout=1).close()
@@ -147,6 +152,7 @@ NEEDS: dict[str, Callable[[], bool]] = {
     "a TensorRT plan": lambda: bool(plan_folders(Bundle.open(default_bundle()))),
     "a calibrated bundle": lambda: Bundle.open(default_bundle()).calibration() is not None,
     "an image encoder": lambda: Bundle.open(default_bundle()).manifest.image is not None,
+    "CLIP's text tower": lambda: _reads_any_text(Bundle.open(default_bundle())),
     "a Qdrant server": lambda: _reachable("robots", 6333),
     "ROS 2": lambda: importlib.util.find_spec("rclpy") is not None,
     "ScanObjectNN": lambda: Path("h5_files").is_dir(),
