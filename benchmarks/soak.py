@@ -204,7 +204,7 @@ def main(
             "last_fifth": round(last / 1e6, 1),
             "growth_percent": round(100 * (last / first - 1), 2),
             "largest": round(max(memory) / 1e6, 1),
-            "each_minute": [round(m / 1e6, 1) for m in memory[::60]],
+            "every_sixtieth_reading": [round(m / 1e6, 1) for m in memory[::60]],
         },
         "threads_of_the_process": len(list(Path("/proc/self/task").iterdir())),
     }
