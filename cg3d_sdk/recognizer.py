@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from importlib import resources
 from pathlib import Path
 from time import perf_counter
 from types import TracebackType
@@ -26,15 +25,8 @@ from cg3d_sdk.naming import Naming
 from cg3d_sdk.networks import Networks
 from cg3d_sdk.results import Classification
 from cg3d_sdk.scene import Asked, Scene, SceneAnswer, ScenePoints, names_asked
+from cg3d_sdk.shipped import bundle_folder
 from cg3d_sdk.timings import Timings
-
-#: The bundle that ships with the package.
-DEFAULT_BUNDLE = "household-small"
-
-
-def default_bundle() -> Path:
-    """The folder of the bundle that ships with the package."""
-    return Path(str(resources.files("cg3d_sdk") / "bundles" / DEFAULT_BUNDLE))
 
 
 class Recognizer:
@@ -45,7 +37,9 @@ class Recognizer:
     second; make one Recognizer and keep it. `close` it, or use it in `with`, to free it early.
 
     Args:
-        bundle: a folder made by `cg3d-export`; None for the one that ships with the package.
+        bundle: a folder made by `cg3d-export`, or the name of a bundle that ships with the
+            package: "household-small", which None stands for, or "household-tiny", which takes a
+            third of the time.
         labels: the names to choose from, in any spelling the bundle knows (see `vocabulary`), or
             any words where it has CLIP's text tower; None for all of its own.
         engine: what runs the networks. "auto" takes the best that works here: a TensorRT plan of
@@ -82,7 +76,7 @@ class Recognizer:
         batch: int = 8,
     ) -> None:
         self.up: Up = check_up(up)
-        self.bundle = Bundle.open(default_bundle() if bundle is None else bundle)
+        self.bundle = Bundle.open(bundle_folder(bundle))
         self._naming = Naming.of(self.bundle, reject)
         self._networks = Networks(self.bundle, engine, threads, batch)
         self.set_labels(labels)

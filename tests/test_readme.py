@@ -11,7 +11,7 @@ import click
 import numpy as np
 import pytest
 
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCUMENTS = [

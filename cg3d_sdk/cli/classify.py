@@ -26,7 +26,7 @@ ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx"
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--bundle", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder of a bundle. By default the one that ships with cg3d-sdk.",
+    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
 )  # fmt: skip
 @click.option("--labels", metavar="A,B,...", help="Choose among these names, not all the bundle's.")
 @click.option(

@@ -23,7 +23,7 @@ _SHOWN = 5
 )  # fmt: skip
 @click.option(
     "--bundle", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder of a bundle. By default the one that ships with cg3d-sdk.",
+    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
 )  # fmt: skip
 def demo_command(output: Path, bundle: Path | None) -> None:
     """Recognise the sample clouds that ship with cg3d-sdk, and write a page to look at.

@@ -37,9 +37,9 @@ def doctor_command(bundle: Path | None, engine: EngineChoice, as_json: bool) -> 
     from cg3d_sdk.doctor.examine import examine
     from cg3d_sdk.doctor.finding import as_json as listed
     from cg3d_sdk.doctor.finding import as_lines, healthy
-    from cg3d_sdk.recognizer import default_bundle
+    from cg3d_sdk.shipped import bundle_folder
 
-    findings = list(examine(default_bundle() if bundle is None else bundle, engine))
+    findings = list(examine(bundle_folder(bundle), engine))
     click.echo(listed(findings) if as_json else "\n".join(map(plain, as_lines(findings))))
     if not healthy(findings):
         raise click.exceptions.Exit(1)

@@ -38,9 +38,9 @@ def info_command(bundle: Path | None, as_json: bool) -> None:
     """
     from cg3d_runtime.bundle import Bundle
     from cg3d_sdk.doctor.bundle import engine_facts
-    from cg3d_sdk.recognizer import default_bundle
+    from cg3d_sdk.shipped import bundle_folder
 
-    opened = Bundle.open(default_bundle() if bundle is None else bundle)
+    opened = Bundle.open(bundle_folder(bundle))
     opened.verify()
     engines = engine_facts(opened)
     if as_json:

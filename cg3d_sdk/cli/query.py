@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 )  # fmt: skip
 @click.option(
     "--bundle", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder of a bundle. By default the one that ships with cg3d-sdk.",
+    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
 )  # fmt: skip
 @click.option(
     "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),

@@ -22,7 +22,7 @@ from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.cuda import cuda_device_count
 from cg3d_runtime.engines.plan import plan_folders
 from cg3d_sdk import Recognizer
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 
 def chair() -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from cg3d_runtime.points.prepare import prepare
 from cg3d_runtime.text.bank import TextBank
 from cg3d_runtime.text.space import TextSpace, unit_rows
 from cg3d_sdk import Recognizer
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 
 def run(model: onnx.ModelProto, **inputs: np.ndarray) -> dict[str, np.ndarray]:

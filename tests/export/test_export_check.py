@@ -14,7 +14,7 @@ from onnx import helper
 
 from cg3d_export.cli.main import main
 from cg3d_export.operators import TENSORRT
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 
 def run(*arguments: str | Path) -> Result:

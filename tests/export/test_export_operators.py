@@ -19,7 +19,7 @@ from cg3d_export.operators import (
 from cg3d_export.precision import half_products, half_weights
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.tensorrt_messages import messages_of
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 FLOAT, INT64, BOOL = TensorProto.FLOAT, TensorProto.INT64, TensorProto.BOOL
 ALL = set(TENSORRT)

@@ -29,7 +29,8 @@ from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.engines.engine import Engine
 from cg3d_runtime.points.prepare import PreprocessSpec
 from cg3d_runtime.text.bank import TextBank
-from cg3d_sdk.recognizer import Recognizer, default_bundle
+from cg3d_sdk.recognizer import Recognizer
+from cg3d_sdk.shipped import default_bundle
 
 SPEC = PreprocessSpec(64, 256)
 LABELS = tuple(f"label <{i}>" for i in range(8))

@@ -22,7 +22,7 @@ from cg3d_runtime.errors import BundleError, InputError
 from cg3d_runtime.files.read import read_points
 from cg3d_runtime.points.prepare import PreprocessSpec, prepare
 from cg3d_sdk import Recognizer
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 NUMPY = {"TYPE_FP32": np.float32, "TYPE_INT64": np.int64}
 

@@ -21,7 +21,7 @@ from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.points.prepare import prepare
 from cg3d_runtime.text.space import TextSpace
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 from cg3d_training.checkpoint import Checkpoint, load_checkpoint
 from cg3d_training.encoders import PointEncoder
 

@@ -17,7 +17,7 @@ from cg3d_export.triton.schema import model_config_schema, parse_config
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_sdk import Recognizer
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 grpc = pytest.importorskip("grpc", reason="needs grpcio: pip install 'cg3d-sdk[dev]'")
 pytest.importorskip("tritonclient.grpc", reason="needs tritonclient: pip install 'cg3d-sdk[dev]'")

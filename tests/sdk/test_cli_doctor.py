@@ -26,7 +26,7 @@ from cg3d_sdk.doctor import engines, machine, probe
 from cg3d_sdk.doctor.bundle import bundle_findings
 from cg3d_sdk.doctor.finding import Finding
 from cg3d_sdk.doctor.tiny_graph import tiny_graph
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 ORIN = CudaDevice("Orin", "8.7", 8 << 30, "12.6")
 

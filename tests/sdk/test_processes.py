@@ -17,7 +17,7 @@ import pytest
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_part
 from cg3d_sdk import EngineError, Recognizer
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 #: In a process of its own: forked children of a test process that has torch's threads may hang.
 FORK = """

@@ -23,7 +23,7 @@ from cg3d_sdk import (
     Recognizer,
     VocabularyError,
 )
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 
 SAMPLES = sorted(Path(str(resources.files("cg3d_sdk") / "samples")).glob("*.npz"))
 

@@ -15,8 +15,8 @@ from cg3d_runtime.scene.kmeans import KMeansSegmentation
 from cg3d_runtime.scene.objects import ObjectSegmentation
 from cg3d_runtime.scene.segmentation import candidates
 from cg3d_sdk import Recognizer, Scene
-from cg3d_sdk.recognizer import default_bundle
 from cg3d_sdk.scene import ScenePoints
+from cg3d_sdk.shipped import default_bundle
 
 THINGS = {"sofa": (1.6, 1.4), "chair": (4.4, 1.2), "lamp": (5.0, 4.6), "bed": (1.7, 4.2)}
 

@@ -95,7 +95,7 @@ def test_real_scans_are_all_answered(results: dict[str, Accuracy]) -> None:
 
 
 def test_the_model_card_states_these_numbers(results: dict[str, Accuracy]) -> None:
-    from cg3d_sdk.recognizer import default_bundle
+    from cg3d_sdk.shipped import default_bundle
 
     card = (default_bundle() / "MODEL_CARD.md").read_text(encoding="utf-8")
     for r in results.values():

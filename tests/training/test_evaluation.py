@@ -17,7 +17,7 @@ from small_encoders import TINY
 
 from cg3d_runtime.errors import DependencyError, TrainingError
 from cg3d_runtime.text.bank import TextBank
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 from cg3d_training.cli.main import main
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.curated import read_curated

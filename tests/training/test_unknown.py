@@ -17,7 +17,7 @@ from cg3d_runtime.errors import BundleError, InputError, TrainingError
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk import UNKNOWN, Recognizer
 from cg3d_sdk.cli.main import main as cg3d
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 from cg3d_training.data.clutter import made_clutter, table_patches, world_crops
 from cg3d_training.unknown.calibrate import Calibrated, write_calibrated
 from cg3d_training.unknown.clouds import Shown

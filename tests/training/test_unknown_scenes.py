@@ -16,7 +16,7 @@ from cg3d_runtime.bundle.writer import rewrite_bundle
 from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.scene.scoring import FOUND, found_from
 from cg3d_sdk import Recognizer
-from cg3d_sdk.recognizer import default_bundle
+from cg3d_sdk.shipped import default_bundle
 from cg3d_training.cli.main import main
 from cg3d_training.unknown import scenes
 from cg3d_training.unknown.scenes import (

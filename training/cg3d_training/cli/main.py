@@ -17,6 +17,7 @@ _VERBS = {
     "names": ("cg3d_training.cli.names", "names_command"),
     "attribution": ("cg3d_training.cli.attribution", "attribution_command"),
     "evaluate": ("cg3d_training.cli.evaluate", "evaluate_group"),
+    "join": ("cg3d_training.cli.join", "join_command"),
     "table": ("cg3d_training.cli.table", "table_command"),
     "figure": ("cg3d_training.cli.figure", "figure_group"),
     "calibrate": ("cg3d_training.cli.calibrate", "calibrate_command"),

@@ -58,6 +58,7 @@ _ARCHITECTURES = {
     "open_shape": "cg3d_training.encoders.open_shape",
     "uni3d": "cg3d_training.encoders.uni3d",
     "patch_pool": "cg3d_training.encoders.patch_pool",
+    "committee": "cg3d_training.encoders.committee",
 }
 _REGISTRY: dict[str, tuple[type[PointEncoder], type]] = {}
 
