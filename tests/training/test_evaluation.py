@@ -229,7 +229,7 @@ def test_checkpoints_are_measured_with_their_hidden_names(
             "--set", f"data.household={household}", "--set", f"data.clip_text={words}",
             "--set", "data.hide=[table, ball]", "--set", f"encoder_sizes={json.dumps(TINY)}",
             "--set", "optimiser.epochs=1", "--set", "optimiser.batch_size=8",
-            "--set", "precision=fp32", "--set", "data.orders=1",
+            "--set", "precision=fp32", "--set", "data.orders=1", "--set", "data.names=rule",
         ]  # fmt: skip
         done = CliRunner().invoke(main, train)
         assert done.exit_code == 0, done.output
