@@ -15,8 +15,9 @@ from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.points import Up, as_points
 from cg3d_runtime.scene.boxes import Box, axis_aligned_box, oriented_box
 from cg3d_runtime.scene.question import object_of, objects_asked
-from cg3d_runtime.scene.scoring import FOUND, apart, belief
+from cg3d_runtime.scene.scoring import FOUND, apart, belief, varied
 from cg3d_runtime.scene.segmentation import Candidates
+from cg3d_runtime.scene.sizes import lengths, plausibility
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.results import Ranked
 from cg3d_sdk.timings import NOT_TIMED, Timings
@@ -224,10 +225,15 @@ class Scene:
         asked = names_asked(text, self._vocabulary, self._any_text)
         scores = np.zeros(len(self.embeddings), np.float32)
         for name in asked:
-            own = belief(self.embeddings, self._vector(name), self._vocabulary)
+            known = (
+                self._sizes[:, self._vocabulary.index(name)] if name in self._vocabulary else None
+            )
+            vector = self._vector(name)
+            own = belief(self.embeddings, vector, self._vocabulary, self._sizes, known)
             scores = np.maximum(scores, own * self._parts.trust)
         order = np.argsort(-scores, kind="stable")
-        chosen = apart(order.tolist(), self._parts.rows, len(self._cloud.rows), top)
+        listed = varied(order.tolist(), self._parts.whole)
+        chosen = apart(listed, self._parts.rows, len(self._cloud.rows), top)
         regions = tuple(self._region(i, float(scores[i])) for i in chosen)
         found = bool(regions) and regions[0].score >= threshold
         spent = Timings(score=perf_counter() - start, clouds=len(self.embeddings))
@@ -238,6 +244,11 @@ class Scene:
     ) -> tuple[SceneAnswer, ...]:
         """`query` for several texts."""
         return tuple(self.query(text, top, threshold) for text in texts)
+
+    @cached_property
+    def _sizes(self) -> NDArray[np.float32]:
+        """(c, L) how well each name of the vocabulary goes with each candidate's length."""
+        return plausibility(lengths(self._cloud.local, self._parts.rows), self._vocabulary)
 
     @cached_property
     def _scores(self) -> NDArray[np.float32]:

@@ -49,6 +49,10 @@ if TYPE_CHECKING:
     help="Also write a page to look at: the scene with the answers to every text.",
 )  # fmt: skip
 @cloud_options
+@click.option(
+    "--rerun", "recording", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    help="Also write a recording for the viewer of Rerun (.rrd; the extra `rerun`).",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 def query_command(
     scene: Path,
@@ -60,6 +64,7 @@ def query_command(
     bundle: Path | None,
     engine: EngineChoice,
     output: Path | None,
+    recording: Path | None,
     topic: str | None,
     frame: int | None,
     axes: Literal["body", "optical"],
@@ -114,6 +119,11 @@ def query_command(
 
         write_scene_page(output, cloud.points, answers, title=f"Answers of {scene.name}", up=up)
         click.echo(f"Wrote {output}", err=True)
+    if recording is not None:
+        from cg3d_sdk.recording import write_recording
+
+        write_recording(recording, cloud.points, answers, up=up)
+        click.echo(f"Wrote {recording}", err=True)
 
 
 def _show(answer: SceneAnswer) -> None:

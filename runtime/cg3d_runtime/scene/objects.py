@@ -49,6 +49,9 @@ _CLOSE, _USUAL, _WIDE = 1.6, 2.5, 4.5
 #: Only what is at least so long, metres, is also tried in pieces.
 _LONG = 0.5
 
+#: Ways that cut long components, and in how many pieces.
+_PIECES = {"halves": 2, "thirds": 3, "quarters": 4}
+
 #: How likely a part of each kind is a whole thing, against one that stands free. A judgement of
 #: geometry, not fitted: what stands free is one thing, what is left of it or cut out seldom is.
 _TRUST = {
@@ -90,11 +93,17 @@ class ObjectSegmentation:
             ways[name] = connected(fine)[fine.of_point]
         tops = [plane for plane in found if plane.kind == "flat"]
         ways["standing"], ways["carried"] = _standing(inner, grid.of_point[rest], tops, grid, step)
-        for name, pieces in (("halves", 2), ("thirds", 3), ("quarters", 4)):
+        whole = _spread(ways["close"], rest, len(xyz))
+        for name, pieces in _PIECES.items():
             ways[name] = _cut(inner, ways["close"], pieces, step)
         return (
             *(
-                Partition(name, _spread(labels, rest, len(xyz)), _TRUST[name])
+                Partition(
+                    name,
+                    _spread(labels, rest, len(xyz)),
+                    _TRUST[name],
+                    whole if name in _PIECES else None,
+                )
                 for name, labels in ways.items()
             ),
             building,

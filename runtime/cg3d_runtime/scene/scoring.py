@@ -34,7 +34,11 @@ def found_from(candidates: int, found: float, growth: float) -> float:
 
 
 def belief(
-    embeddings: NDArray[np.float32], text: NDArray[np.float32], background: TextBank
+    embeddings: NDArray[np.float32],
+    text: NDArray[np.float32],
+    background: TextBank,
+    sizes: NDArray[np.float32] | None = None,
+    own_size: NDArray[np.float32] | None = None,
 ) -> NDArray[np.float32]:
     """How much of the belief a text gets beside the names of everything else.
 
@@ -42,13 +46,23 @@ def belief(
         embeddings: (n, d) float32 unit rows.
         text: (d,) float32 unit, in the space of the embeddings.
         background: names that it competes with; those of much the same meaning are passed over.
+        sizes: (n, L) natural logarithms, how well each name of the background goes with the size
+            of each embedded part, see `plausibility`; None for names alone.
+        own_size: (n,) the same of the text; None where nothing is known of it.
 
     Returns:
-        (n,) float32, the text's share in softmax(logit_scale * cosine) over text and background.
+        (n,) float32, the text's share in softmax(logit_scale * cosine + size) over text and
+        background.
     """
-    others = background.vectors[competes(text, background)]
+    others = competes(text, background)
     scale = np.float32(background.logit_scale)
-    return beside(scale * (embeddings @ text), scale * (embeddings @ others.T))
+    own = scale * (embeddings @ text)
+    rival = scale * (embeddings @ background.vectors[others].T)
+    if sizes is not None:
+        rival = rival + sizes[:, others]
+    if own_size is not None:
+        own = own + own_size
+    return beside(own, rival)
 
 
 def competes(text: NDArray[np.float32], background: TextBank) -> NDArray[np.bool_]:
@@ -63,6 +77,27 @@ def beside(own: NDArray[np.float32], rival: NDArray[np.float32]) -> NDArray[np.f
     mine = np.exp(own - top)
     share: NDArray[np.float32] = mine / (mine + np.exp(rival - top[:, None]).sum(axis=1))
     return share
+
+
+def varied(order: Iterable[int], whole: NDArray[np.int64]) -> list[int]:
+    """An order in which second pieces of one whole come last.
+
+    A whole is cut in pieces on the guess that it is several things. That guess deserves one answer,
+    not all of them.
+
+    Args:
+        order: candidates, the best first.
+        whole: (c,) the whole that each was cut from, -1 for none.
+    """
+    first: list[int] = []
+    last: list[int] = []
+    seen: set[int] = set()
+    for i in order:
+        number = int(whole[i])
+        (last if number in seen else first).append(i)
+        if number >= 0:
+            seen.add(number)
+    return first + last
 
 
 def apart(

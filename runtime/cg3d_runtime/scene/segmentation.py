@@ -31,11 +31,14 @@ class Partition:
         name: of the way.
         labels: (n,) int32 part of each point, from 0; -1 for none.
         trust: how likely a part is one whole thing, against other ways; above 0, at most 1.
+        whole: (n,) int32 what each point's part was cut from, by guess; partitions of one
+            segmentation share these numbers. None where nothing was cut.
     """
 
     name: str
     labels: NDArray[np.int32]
     trust: float
+    whole: NDArray[np.int32] | None = None
 
 
 class Segmentation(Protocol):
@@ -57,11 +60,13 @@ class Candidates:
         rows: ascending rows of each.
         trust: (c,) float32 of the way that it was found by first.
         ways: the name of that way.
+        whole: (c,) int64 what it was cut from, -1 for what was not.
     """
 
     rows: tuple[NDArray[np.int64], ...]
     trust: NDArray[np.float32]
     ways: tuple[str, ...]
+    whole: NDArray[np.int64]
 
 
 def groups(labels: NDArray[np.integer]) -> list[NDArray[np.int64]]:
@@ -98,7 +103,12 @@ def candidates(partitions: Sequence[Partition], xyz: NDArray[np.floating]) -> Ca
         tuple(parts[i] for i in order),
         np.array([source[i].trust for i in order], np.float32),
         tuple(source[i].name for i in order),
+        np.array([_whole(source[i], parts[i]) for i in order], np.int64),
     )
+
+
+def _whole(partition: Partition, rows: NDArray[np.int64]) -> int:
+    return -1 if partition.whole is None else int(partition.whole[rows[0]])
 
 
 def _known(
