@@ -61,6 +61,35 @@ def test_modelnet_off_with_counts_in_the_first_line(tmp_path: Path) -> None:
     np.testing.assert_allclose(read.points.mean(axis=0), [0.5, 0.5, 0.0], atol=0.01)
 
 
+def test_off_with_comments_and_colours(tmp_path: Path) -> None:
+    rows = ["0 0 0", "1 0 0 # a corner", "1 1 0", "0 1 0"]
+    (tmp_path / "a.off").write_text("\n".join(["OFF", "# by hand", "4 1 0", *rows, "4 0 1 2 3"]))
+    rows = [f"{row.split(' #')[0]} 255 0 0 255" for row in rows]
+    (tmp_path / "b.off").write_text("\n".join(["COFF", "4 1 0", *rows, "4 0 1 2 3 0 0 255"]))
+    for name in ("a.off", "b.off"):
+        read = read_points(tmp_path / name)
+        assert read.faces == 2
+        np.testing.assert_allclose(read.points.max(axis=0), [1, 1, 0], atol=0.02)
+        np.testing.assert_allclose(read.points.mean(axis=0), [0.5, 0.5, 0], atol=0.01)
+
+
+def test_off_cut_before_its_last_number_is_refused(tmp_path: Path) -> None:
+    mesh = trimesh.creation.icosphere(subdivisions=1)
+    faces = "".join(f"4 {a} {b} {c} {a}\n" for a, b, c in mesh.faces)
+    vertices = "".join(f"{x} {y} {z}\n" for x, y, z in mesh.vertices)
+    whole = f"OFF\n{len(mesh.vertices)} {len(mesh.faces)} 0\n{vertices}{faces}".encode()
+    path = tmp_path / "a.off"
+    path.write_bytes(whole)
+    assert read_points(path).faces == 2 * len(mesh.faces)
+    for cut in range(1, len(whole.rsplit(b" ", 1)[0]) + 1, 7):
+        path.write_bytes(whole[:cut])
+        with pytest.raises(InputError):
+            read_points(path)
+    path.write_bytes(whole.rsplit(b" ", 1)[0])
+    with pytest.raises(InputError, match="as many corners"):
+        read_points(path)
+
+
 def test_samples_are_even_and_follow_the_area() -> None:
     vertices = np.array([[0, 0, 0], [3, 0, 0], [3, 1, 0], [0, 1, 0], [3, 0, 3]], float)
     faces = np.array([[0, 1, 2], [0, 2, 3], [1, 2, 4]])  # 1.5, 1.5 and 1.5 in area
@@ -169,7 +198,12 @@ def test_an_instanced_mesh_cannot_eat_the_memory(tmp_path: Path) -> None:
             bytes(80) + struct.pack("<I", 10**9) + bytes(50),
             "truncated: its header promises 1000000000 triangles",
         ),
-        ("a.off", b"OFF\n99 1 0\n0 0 0\n", "not a sound .off file"),
+        ("a.off", b"OFF\n99 1 0\n0 0 0\n", "truncated: its header promises 99 vertices"),
+        ("a.off", b"OFF\n3 2 0\n0 0 0\n1 0 0\n0 1 0\n3 0 1 2\n", "promises 3 vertices and 2 faces"),
+        ("a.off", b"OFF\n2 0 0\n0 0 0\n1 0", "fewer than three numbers"),
+        ("a.off", b"OFF\n3 1 0\n0 0 0\n1 0 0\n0 1 0\n4 0 1 2", "as many corners as it says"),
+        ("a.off", b"OFF BINARY\n\0\1", "how many vertices and faces"),
+        ("a.off", b"4OFF\n0 0 0\n", "does not begin with OFF"),
         ("a.off", b"OFF\n3 1 0\n0 0 0\n1 1 1\n2 2 2\n3 0 1 2\n", "without area"),
         ("a.obj", b"v 0 0 0\nv 1 0 0\nv 0 1 0\nf 1 2 7\n", "not a sound .obj file"),
         ("a.obj", b"garbage\n", "no vertex of a .obj"),

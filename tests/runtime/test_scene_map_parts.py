@@ -147,6 +147,28 @@ def test_averages_weigh_views_and_ids_are_never_given_twice() -> None:
     assert things.ids.tolist() == [2, 3]
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_what_is_kept_for_questions_follows_every_change(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    vectors = np.linalg.qr(rng.normal(size=(4, 4)))[0].astype(np.float32)
+    bank = TextBank(("a", "b", "c", "d"), ((),) * 4, vectors, 10.0)
+    things = Things.none(4)
+    for frame in range(60):
+        step = rng.integers(0, 6)
+        if step < 2 or not len(things):
+            things.begin(frame)
+        elif step < 4:
+            things.look(int(rng.choice(things.ids)), rng.normal(size=4).astype(np.float32), 0.5)
+        elif step == 4:
+            things.forget_views(int(rng.choice(things.ids)))
+        else:
+            things.keep(things.ids[rng.random(len(things)) < 0.8])
+        if rng.random() < 0.6:
+            rows = np.flatnonzero(rng.random(len(things)) < 0.7)
+            expected = 10.0 * things.embeddings(rows) @ vectors.T
+            np.testing.assert_allclose(things.logits(rows, bank), expected, atol=1e-4)
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [("voxel", 0), ("voxel", float("nan")), ("range", "4"), ("sure", 0), ("cut_every", -1),

@@ -115,8 +115,8 @@ def _wrong(
     total = sum(map(len, clouds))
     if total > max(8192, 2 * len(content)) and kind != "laz":
         return f"{total} points of {len(content)} bytes"
-    if kind not in COUNTED or (kind in TEXT and b"\n" not in sound[len(content) : -1]):
-        return ""  # nothing says how much there was, or the last number of a text was cut
+    if kind not in COUNTED or (kind in TEXT and b" " not in sound[len(content) - 1 :].rstrip()):
+        return ""  # nothing says how much there was, or only the last number of a text was cut
     same = len(clouds) == len(whole) and all(
         np.array_equal(a, b, equal_nan=True) for a, b in zip(clouds, whole, strict=True)
     )

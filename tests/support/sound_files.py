@@ -42,7 +42,7 @@ KINDS: dict[str, str] = {
 COUNTED = KINDS.keys() - {"xyz", "csv", "bin", "obj", "metadata"}
 
 
-#: Kinds of lines of text: a last number that was cut is still a number.
+#: Kinds of text: a last number that was cut is still a number.
 TEXT = {"pcd-ascii", "ply-ascii", "off"}
 
 

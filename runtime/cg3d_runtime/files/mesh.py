@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
@@ -79,7 +80,7 @@ def read_scene(data: bytes, path: Path, *, materials: bool = False) -> list[Scen
     if path.suffix.lower() == ".stl":
         _check_stl(data)
     if path.suffix.lower() == ".off":
-        _check_off(data)
+        data = _sound_off(data)
     try:
         scene = trimesh.load(
             BytesIO(data),
@@ -108,23 +109,35 @@ def _check_stl(data: bytes) -> None:
         )
 
 
-def _check_off(data: bytes) -> None:
-    """Refuse a text OFF that is cut off; trimesh would take the faces that are left."""
-    lines = [line for line in (row.split(b"#", 1)[0].split() for row in data.splitlines()) if line]
-    if not lines or not lines[0][0].upper().startswith(b"OFF"):
-        return
-    counts = [lines[0][0][3:], *lines[0][1:]] if lines[0][0][3:] else lines[0][1:]
-    rows = lines[1:] if counts else lines[2:]
-    counts = counts or (lines[1] if len(lines) > 1 else [])
+def _sound_off(data: bytes) -> bytes:
+    """A text OFF without comments: trimesh repeats the lines before one.
+
+    Raises:
+        InputError: it is none, or is cut off; trimesh would take the faces that are left.
+    """
+    lines = data.removeprefix(b"\xef\xbb\xbf").splitlines()
+    rows = [row for row in (line.split(b"#", 1)[0].split() for line in lines) if row]
+    # "OFF8 12 0" is how ModelNet begins; colours, normals and texture come after x, y, z.
+    first = re.fullmatch(rb"(?:ST)?C?N?OFF(.*)", rows[0][0]) if rows else None
+    if first is None:
+        raise InputError("its first line does not begin with OFF")
+    plain = b"\n".join(map(b" ".join, rows))
+    head = [first[1], *rows[0][1:]] if first[1] else rows[0][1:]
+    counts, rows = (head, rows[1:]) if head else ((rows[1:2] or [[]])[0], rows[2:])
     if len(counts) < 2 or not all(n.isdigit() and len(n) < 16 for n in counts[:2]):
-        return
+        raise InputError("its header does not say how many vertices and faces there are")
     vertices, faces = int(counts[0]), int(counts[1])
-    # A line for each is usual, but only the numbers count.
-    if len(rows) < vertices + faces and sum(map(len, rows)) < 3 * vertices + 4 * faces:
+    if len(rows) < vertices + faces:
         raise InputError(
             f"truncated: its header promises {vertices} vertices and {faces} faces, {len(rows)} "
             "lines follow"
         )
+    if any(len(row) < 3 for row in rows[:vertices]):
+        raise InputError("a vertex has fewer than three numbers")
+    for number, row in enumerate(rows[vertices : vertices + faces]):
+        if not (row[0].isdigit() and len(row[0]) < 16 and int(row[0]) < len(row)):
+            raise InputError(f"face {number} does not have as many corners as it says")
+    return plain
 
 
 def _placed(scene: Any) -> Iterator[ScenePart]:

@@ -65,7 +65,6 @@ class Things:
         self.weight = np.append(self.weight, 0.0)
         self.views, self.cuts = np.append(self.views, 0), np.append(self.cuts, 0)
         self.first, self.last = np.append(self.first, frame), np.append(self.last, frame)
-        self._bank = None
         return id
 
     def keep(self, ids: NDArray[np.integer]) -> None:
@@ -75,7 +74,9 @@ class Things:
             self.ids, self.sums, self.weight = self.ids[rows], self.sums[rows], self.weight[rows]
             self.views, self.cuts = self.views[rows], self.cuts[rows]
             self.first, self.last = self.first[rows], self.last[rows]
-            self._bank = None
+            if self._logits is not None and self._stale is not None:
+                kept = rows[: len(self._stale)]
+                self._logits, self._stale = self._logits[kept], self._stale[kept]
 
     def outlived(self, ids: NDArray[np.integer]) -> None:
         """These came through one more cut."""
@@ -88,14 +89,17 @@ class Things:
             self.sums[row] += np.float32(quality) * embedding
             self.weight[row] += quality
             self.views[row] += 1
-            if self._stale is not None:
-                self._stale[row] = True
+            self._outdate(row)
 
     def forget_views(self, id: int) -> None:
         """Begin the average anew: the thing is not what it was."""
         row = int(np.searchsorted(self.ids, id))
         self.sums[row], self.weight[row], self.views[row] = 0.0, 0.0, 0
-        self._bank = None
+        self._outdate(row)
+
+    def _outdate(self, row: int) -> None:
+        if self._stale is not None and row < len(self._stale):
+            self._stale[row] = True
 
     def embeddings(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """(k, d) float32 unit averages; views that cancel give zeros."""
@@ -104,7 +108,7 @@ class Things:
         return np.asarray(own / np.maximum(length, np.float32(1e-12)))
 
     def logits(self, rows: NDArray[np.int64], bank: TextBank) -> NDArray[np.float32]:
-        """(k, L) float32 logit_scale * cosine to each name of a bank, kept until something changes.
+        """(k, L) float32 logit_scale * cosine to each name of a bank, kept until a view is added.
 
         Without this a question over hundreds of things would take tens of milliseconds.
         """
@@ -112,6 +116,10 @@ class Things:
             self._bank = bank
             self._logits = np.empty((len(self), len(bank)), np.float32)
             self._stale = np.ones(len(self), np.bool_)
+        begun = len(self) - len(self._stale)  # ids ascend, so new things are the last rows
+        if begun:
+            self._logits = np.append(self._logits, np.empty((begun, len(bank)), np.float32), axis=0)
+            self._stale = np.append(self._stale, np.ones(begun, np.bool_))
         new = rows[self._stale[rows]]
         if len(new):
             # Not BLAS, as in TextBank.score.
