@@ -28,7 +28,7 @@ VARIATIONS: dict[str, tuple[str, ...]] = {
     "no partial views": ("data.partial=0", "data.orders=16"),
     "names by the rule": ("data.names=rule",),
     "no clutter": ("data.clutter=0",),
-    "generated shapes, 20 of each kind": ("data.generated=20",),
+    "no generated shapes": ("data.generated=0",),
     "temperature 0.1": ("loss.temperature=0.1",),
     "negatives of the batch alone": ("loss.negatives=batch",),
     "attention: PointTransformer tiny": ("encoder=point_transformer_tiny",),
@@ -90,7 +90,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("data", type=Path, help="folder with household, clip-text and scans")
     parser.add_argument("runs", type=Path, help="folder for the runs; finished ones are kept")
-    parser.add_argument("--epochs", type=int, default=30)
+    parser.add_argument("--epochs", type=int, default=20)
     parser.add_argument("--only", action="append", help="these variations alone")
     parser.add_argument("--json", type=Path)
     options = parser.parse_args()
