@@ -229,7 +229,8 @@ def test_checkpoints_are_measured_with_their_hidden_names(
             "--set", f"data.household={household}", "--set", f"data.clip_text={words}",
             "--set", "data.hide=[table, ball]", "--set", f"encoder_sizes={json.dumps(TINY)}",
             "--set", "optimiser.epochs=1", "--set", "optimiser.batch_size=8",
-            "--set", "precision=fp32", "--set", "data.orders=1", "--set", "data.names=rule", "--set", "data.generated=0", "--set", "data.clutter=0",
+            "--set", "precision=fp32", "--set", "data.orders=1",
+            "--set", "data.names=rule", "--set", "data.generated=0", "--set", "data.clutter=0",
             "--set", "encoder=point_transformer_small", "--set", "data.partial=0",
         ]  # fmt: skip
         done = CliRunner().invoke(main, train)
