@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from cg3d_runtime.points import furthest_point_order
-from cg3d_training.encoders import PointEncoder, create_encoder
+from cg3d_training.encoders import PointEncoder, build_encoder, create_encoder, encoder_spec
+from cg3d_training.encoders.classifier import classifier_spec, load_body
 from cg3d_training.encoders.grouping import some_rows
 
 NAMES = ["point_transformer_tiny", "patch_pool_tiny"]
@@ -56,6 +57,19 @@ def test_patches_are_left_out_in_training_alone(name: str) -> None:
     assert some.shape[1] == groups // 4
     for kept, own in zip(some, every, strict=True):
         assert {tuple(c.tolist()) for c in kept} < {tuple(c.tolist()) for c in own}
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_becomes_a_classifier_with_the_same_body(name: str) -> None:
+    start, base = create_encoder(name), encoder_spec(name)
+    spec = classifier_spec(base, 7)
+    classifier = build_encoder(spec).eval()
+    assert load_body(classifier, spec, start, base) == {}
+    mine, theirs = classifier.state_dict(), start.state_dict()
+    assert len(shared := mine.keys() & theirs.keys()) == len(theirs) - 2  # all but the projection
+    assert all(torch.equal(mine[key], theirs[key]) for key in shared)
+    with torch.no_grad():
+        assert classifier.embed_ordered(clouds(classifier)).shape == (3, 7)
 
 
 def test_other_rows_for_each() -> None:

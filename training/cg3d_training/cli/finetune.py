@@ -32,8 +32,8 @@ def finetune_command(
     \b
     Examples:
       cg3d-train finetune --config household-small -o runs/scratch
-      cg3d-train finetune --config household-small -o runs/cg3d \\
-        --from models/household-small/checkpoint.safetensors --set data.share=0.1
+      cg3d-train finetune --config household-tiny -o runs/cg3d \\
+        --from models/household-tiny/checkpoint.safetensors --set data.share=0.1
       cg3d-train finetune --config paper-point-mlp -o runs/mlp --from pointmlp_8k.safetensors
     """
     import dataclasses

@@ -33,6 +33,8 @@ class PatchPoolConfig:
         depth: rounds in which the patches hear of each other.
         drop_path: stochastic depth at the last round; it grows linearly from 0 at the first.
         embedding_dim: size of the embedding.
+        head_classes: outputs of a classification head; 0 leaves the head out.
+        head_only: fine-tuned layout: the head's logits are the output, without a projection.
     """
 
     points: int = 256
@@ -43,6 +45,8 @@ class PatchPoolConfig:
     depth: int = 3
     drop_path: float = 0.1
     embedding_dim: int = 512
+    head_classes: int = 0
+    head_only: bool = False
 
 
 class Round(nn.Module):
@@ -68,7 +72,7 @@ class Round(nn.Module):
 
 
 class PatchPool(PointEncoder):
-    """Points to one embedding."""
+    """Points to one embedding (or, in the fine-tuned layout, to logits)."""
 
     config: PatchPoolConfig
     patch_drop = 0.0
@@ -78,7 +82,7 @@ class PatchPool(PointEncoder):
         self.config = config
         self.points = config.points
         self.fewest_points = max(config.groups, config.group_size)
-        self.embedding_dim = config.embedding_dim
+        self.embedding_dim = config.head_classes if config.head_only else config.embedding_dim
         hidden, width = config.patch_hidden, config.width
         # A point enters relative to its centre, and with where it is in the whole.
         self.first = RowsLinear(6, hidden)
@@ -87,7 +91,13 @@ class PatchPool(PointEncoder):
         rates = torch.linspace(0, config.drop_path, config.depth).tolist()
         self.rounds = nn.Sequential(*(Round(width, rate) for rate in rates))
         self.last = nn.LayerNorm(2 * width)
-        self.projection = nn.Linear(2 * width, config.embedding_dim)
+        if not config.head_only:
+            self.projection = nn.Linear(2 * width, config.embedding_dim)
+        if config.head_classes:
+            self.head = nn.Sequential(
+                nn.Linear(2 * width, 256), nn.ReLU(), nn.Dropout(0.5),
+                nn.Linear(256, config.head_classes),
+            )  # fmt: skip
 
     def forward(self, points: Tensor) -> Tensor:
         """Sample the patch centres, then embed.
@@ -96,7 +106,7 @@ class PatchPool(PointEncoder):
             points: (B, N, 3) float32, y up, in the unit sphere; N >= group_size.
 
         Returns:
-            (B, embedding_dim), not normalised.
+            (B, embedding_dim), not normalised; (B, head_classes) logits if `head_only`.
         """
         centres = furthest_point_sample(points, self.config.groups)
         return self._embed(points, points.gather(1, centres[..., None].expand(-1, -1, 3)))
@@ -119,7 +129,8 @@ class PatchPool(PointEncoder):
         points = self.first(patches.reshape(-1, channels))
         features = self.second(torch.relu(self.norm(points)))
         x = self.rounds(features.reshape(batch, groups, k, -1).amax(dim=2))
-        out: Tensor = self.projection(self.last(torch.cat([x.amax(dim=1), x.mean(dim=1)], dim=-1)))
+        whole = self.last(torch.cat([x.amax(dim=1), x.mean(dim=1)], dim=-1))
+        out: Tensor = self.head(whole) if self.config.head_only else self.projection(whole)
         return out
 
     def _embed(self, points: Tensor, centres: Tensor) -> Tensor:
