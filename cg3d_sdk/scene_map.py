@@ -247,14 +247,16 @@ class SceneMap:
         fused = perf_counter()
         if due:
             self.cut()
-        done = perf_counter()
+        cut = perf_counter()
         with self._lock:
             views = self._state.worth_looking(local)
         if views:
             embeddings = self.recognizer.embed([view.points for view in views], "z")
             with self._lock:
                 self._state.look(views, embeddings)
-        return MapTimings(fused - start, done - fused, perf_counter() - done, len(views))
+        return MapTimings(
+            fused - start, cut - fused if due else 0.0, perf_counter() - cut, len(views)
+        )
 
     def cut(self) -> None:
         """Find the things anew. `add` does so every `settings.cut_every` frames.
