@@ -53,7 +53,7 @@ def bank_graph(bundle: Bundle) -> onnx.ModelProto:
             "bank",
             [_value("embedding", TensorProto.FLOAT, vectors.shape[1])],
             _outputs(len(vectors)),
-            _constants(vectors, text.logit_scale),
+            _constants(vectors, bank_scale(bundle, len(vectors))),
         ),
         opset_imports=[helper.make_opsetid("", _OPSET)],
         ir_version=_IR_VERSION,
@@ -61,6 +61,16 @@ def bank_graph(bundle: Bundle) -> onnx.ModelProto:
     )
     onnx.checker.check_model(model, full_check=True)
     return model
+
+
+def bank_scale(bundle: Bundle, labels: int) -> float:
+    """What cosines are multiplied by for so many labels, as the Recognizer does it.
+
+    Raises:
+        BundleError: the bundle's calibration is damaged.
+    """
+    calibration = bundle.calibration()
+    return calibration.logit_scale(labels) if calibration else bundle.text().logit_scale
 
 
 def fused_graph(bundle: Bundle, encoder: onnx.ModelProto | None = None) -> onnx.ModelProto:

@@ -17,6 +17,7 @@ import numpy as np
 import onnx
 from numpy.typing import NDArray
 
+from cg3d_export.bank import bank_scale
 from cg3d_export.clouds import CheckClouds, check_clouds
 from cg3d_export.operators import OperatorRow, operator_table
 from cg3d_export.parity import (
@@ -256,7 +257,7 @@ def bank_of(bundle: Bundle) -> TextBank:
     """The text bank of a bundle, all its labels."""
     text = bundle.text()
     vectors = TextSpace(text.mean).apply(text.vectors)
-    return TextBank(text.labels, text.aliases, vectors, text.logit_scale)
+    return TextBank(text.labels, text.aliases, vectors, bank_scale(bundle, len(vectors)))
 
 
 def report_json(report: ExportReport) -> bytes:

@@ -21,6 +21,7 @@ from cg3d_runtime.engines.plan import PlanInfo, Profile, plan_sources, write_pla
 from cg3d_runtime.errors import BundleError, InputError
 from cg3d_runtime.files.read import read_points
 from cg3d_runtime.points.prepare import PreprocessSpec, prepare
+from cg3d_runtime.text.space import TextSpace
 from cg3d_sdk import Recognizer
 from cg3d_sdk.shipped import default_bundle
 
@@ -107,12 +108,13 @@ def test_the_ensemble_answers_as_the_recognizer(shipped: TritonRepository, schem
 
 def test_the_text_model_is_the_recognizers(shipped: TritonRepository, schema: Any) -> None:
     recognizer = Recognizer(engine="cpu", threads=1)
-    encoder = recognizer._text_encoder
+    encoder = recognizer._networks.text_encoder(recognizer.bank)
+    space = TextSpace(recognizer.bundle.text().mean)
     texts = ["a chair", "a photo of a mug"]
     tokens = encoder.tokenizer(texts, encoder.context_length)
     got = run_network(shipped, f"{shipped.ensemble}_text", {"tokens": tokens}, schema)
     np.testing.assert_allclose(
-        recognizer._space.apply(got["embedding"]), recognizer.embed_text(texts), atol=1e-6
+        space.apply(got["embedding"]), recognizer.embed_text(texts), atol=1e-6
     )
 
 

@@ -47,7 +47,7 @@ class Pretence:
         names = [p[0] if isinstance(p, tuple) else getattr(p, "ep_name", p) for p in providers]
         names = self.loads(names)
         real = REAL(model, REAL_OPTIONS(), providers=[CPU], enable_fallback=0)
-        pretended = SimpleNamespace(
+        pretended = Pretended(
             run=real.run,
             get_inputs=real.get_inputs,
             get_outputs=real.get_outputs,
@@ -60,6 +60,13 @@ class Pretence:
                 for name, count in self.placed.items()
             ]
         return pretended
+
+
+class Pretended:
+    """A session with the given methods; a SimpleNamespace takes no weak references."""
+
+    def __init__(self, **methods: Any) -> None:
+        self.__dict__.update(methods)
 
 
 class Options(SimpleNamespace):
