@@ -255,7 +255,7 @@ def test_equal_names_become_paths() -> None:
     shipped = default_bundle()
     found = open_subjects([shipped, shipped], None)
     assert [s.name for s in found] == ["household-small", str(shipped)]
-    assert found[0].parameters == 2_161_728
+    assert found[0].parameters == 3_256_256
 
 
 def test_names_written_by_hand_are_asked_too(household: Path, words: Path) -> None:
