@@ -18,15 +18,14 @@ from cg3d_runtime.scene.scoring import FOUND, found_from
 from cg3d_sdk import Recognizer
 from cg3d_sdk.shipped import default_bundle
 from cg3d_training.cli.main import main
+from cg3d_training.evaluation import seen_rooms
 from cg3d_training.unknown import scenes
 from cg3d_training.unknown.scenes import (
     Asked,
     ScenesCalibration,
     ask_flat,
     choose,
-    draw_room,
     rates,
-    seen_by_camera,
     write_scenes,
 )
 
@@ -68,23 +67,10 @@ def test_misses_count_for_neither() -> None:
         choose(answers([], [0.1]))
 
 
-def test_what_a_camera_gathers_lies_on_the_things_it_names() -> None:
-    rng = np.random.default_rng(3)
-    room = draw_room(rng)
-    points, owner = seen_by_camera(room, rng)
-    assert len(np.unique(np.round(points, 4), axis=0)) == len(points)
-    for number in room.furniture:
-        own = points[owner == number]
-        low, high = room.things[number].bounds
-        if len(own):
-            inside = ((own > low - 0.05) & (own < high + 0.05)).all(axis=1)
-            assert inside.mean() > 0.95
-
-
 def test_flats_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     """One small flat: what stands there is found more surely than what does not."""
-    monkeypatch.setattr(scenes, "_ROOMS", 1)
-    monkeypatch.setattr(scenes, "_DENSITY", 150.0)
+    monkeypatch.setattr(seen_rooms, "ROOMS", 1)
+    monkeypatch.setattr(seen_rooms, "_DENSITY", 150.0)
     asked = ask_flat(Recognizer(engine="cpu", threads=1), 2, camera=False)
     present = [one for one in asked if one.present]
     absent = [one for one in asked if not one.present]

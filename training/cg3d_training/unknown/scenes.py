@@ -17,18 +17,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from tqdm import tqdm
 
 from cg3d_runtime.bundle import Bundle, ScenesInfo
 from cg3d_runtime.bundle.writer import check_replaceable, rewrite_bundle
-from cg3d_runtime.errors import InputError, TrainingError
+from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.scene.scoring import SAME_MEANING, found_from
 from cg3d_sdk.recognizer import Recognizer
-from cg3d_sdk.scene import Scene
-from cg3d_training.render.depth_camera import DepthCamera, tour
+from cg3d_training.evaluation.seen_rooms import BUILDING, ROOMS, drawn_flat
 from cg3d_training.shapes.registry import SHAPES
-from cg3d_training.shapes.rooms import Room, furnished_room
 
 #: An answer is a hit from this intersection over union on, among the first three.
 _HIT, _TOP = 0.25, 3
@@ -36,30 +33,11 @@ _HIT, _TOP = 0.25, 3
 #: Growths that are tried.
 _GROWTHS = (0.0, 0.25, 0.5, 0.75, 1.0)
 
-_BUILDING = ("floor", "wall", "ceiling")
-
-#: What may stand in a room, and how many of it do at most.
-_AT_WALLS = (
-    "sofa", "bed", "bookcase", "dresser", "cabinet", "wardrobe", "desk", "piano", "bathtub",
-    "toilet", "nightstand",
-)  # fmt: skip
-_FREE = ("armchair", "chair", "chair", "stool", "bench")
-_ON_TOPS = (
-    "vase", "potted plant", "lamp", "laptop", "monitor", "mug", "bottle", "bowl", "radio",
-)  # fmt: skip
-
 #: A thing of which fewer points are seen is not asked for.
 _LEAST_SEEN = 50
 
-#: Rooms of a flat at most, and what is between two of them, metres.
-_ROOMS, _WALL = 6, 0.3
-
 #: Names that are not there, of our shapes and of the whole vocabulary each.
 _ABSENT = 10
-
-#: Points for each square metre where a room is known from all sides; where a camera saw it, the
-#: pictures and the edge of the cubes, metres, in which one point stays.
-_DENSITY, _FRAMES, _CUBE = 400.0, 8, 0.02
 
 
 @dataclass(frozen=True)
@@ -151,7 +129,7 @@ def calibrate_scenes(bundle: Path, flats: int, seed: int = 0) -> ScenesCalibrati
         half.extend(ask_flat(recognizer, seed * 100_003 + i, camera=i % 2 == 1))
     found, growth = choose(chosen_on)
     said = (
-        f"{flats} generated flats of 1 to {_ROOMS} rooms, every second one as a depth camera sees "
+        f"{flats} generated flats of 1 to {ROOMS} rooms, every second one as a depth camera sees "
         "it; one half to choose the threshold on, the other to report on"
     )
     return ScenesCalibration(
@@ -218,17 +196,17 @@ def ask_flat(recognizer: Recognizer, seed: int, camera: bool) -> list[Asked]:
         camera: whether it is as a depth camera sees it, and not from all sides.
     """
     rng = np.random.default_rng([seed, 7])
-    points, owner, things = _flat(rng, camera)
-    scene = recognizer.scene(points, up="z")
+    flat = drawn_flat(rng, camera)
+    scene = recognizer.scene(flat.points, up="z")
     bank, count = recognizer.bank, len(scene.embeddings)
-    seen = np.bincount(owner, minlength=len(things))
-    here = {name for name in things if name in bank}
+    here = {name for name in flat.names if name in bank}
     asked = []
-    for name in sorted(here - set(_BUILDING)):
-        rows = [i for i, n in enumerate(things) if n == name and seen[i] >= _LEAST_SEEN]
-        if rows:  # what is out of sight is neither here nor absent
-            overlap, score = _answer(scene, name, owner, rows)
-            asked.append(Asked(name, True, overlap >= _HIT, score, count))
+    for name in sorted(here - set(BUILDING)):
+        instances = flat.instances(name, _LEAST_SEEN)
+        if instances:  # what is out of sight is neither here nor absent
+            regions = scene.query(name, top=_TOP).regions
+            hit = any(flat.overlap(r.indices, instances) >= _HIT for r in regions)
+            asked.append(Asked(name, True, hit, regions[0].score if regions else 0.0, count))
     vectors = bank.vectors[[bank.index(name) for name in here]]
     kinds = [name for name in SHAPES if name in bank and name not in here]
     others = [bank.labels[i] for i in rng.permutation(len(bank))]
@@ -236,64 +214,9 @@ def ask_flat(recognizer: Recognizer, seed: int, camera: bool) -> list[Asked]:
         # What means much the same as something here is no absent thing.
         strange = [n for n in pool if (vectors @ bank.vectors[bank.index(n)]).max() < SAME_MEANING]
         for name in strange[:_ABSENT]:
-            asked.append(Asked(name, False, False, _answer(scene, name, owner, [])[1], count))
+            regions = scene.query(name, top=1).regions
+            asked.append(Asked(name, False, False, regions[0].score if regions else 0.0, count))
     return asked
-
-
-def _flat(
-    rng: np.random.Generator, camera: bool
-) -> tuple[NDArray[np.float32], NDArray[np.int64], list[str]]:
-    """Rooms side by side: (n, 3) points, the thing of each, and the things' names."""
-    points: list[NDArray[np.float32]] = []
-    owners: list[NDArray[np.int64]] = []
-    names: list[str] = []
-    right = 0.0
-    for _ in range(rng.integers(1, _ROOMS + 1)):
-        room = draw_room(rng)
-        if camera:
-            cloud, owner = seen_by_camera(room, rng)
-        else:
-            cloud, owner = room.sample(_DENSITY, int(rng.integers(1 << 31)))
-        points.append(cloud + np.array([right + room.size[0] / 2, 0, 0], np.float32))
-        owners.append(owner + len(names))
-        names += room.names
-        right += room.size[0] + _WALL
-    return np.concatenate(points), np.concatenate(owners), names
-
-
-def draw_room(rng: np.random.Generator) -> Room:
-    """A room of chance size with furniture of chance."""
-    while True:
-        size = (rng.uniform(4.5, 8), rng.uniform(4, 7), rng.uniform(2.4, 3))
-        walls = rng.permutation(_AT_WALLS)[: rng.integers(2, 6)]
-        free = rng.permutation(_FREE)[: rng.integers(1, 5)]
-        tops = rng.permutation(_ON_TOPS)[: rng.integers(1, 4)]
-        try:
-            return furnished_room(
-                int(rng.integers(1 << 31)),
-                size,
-                [str(n) for n in walls],
-                ["table", *(str(n) for n in free)],
-                [str(n) for n in tops],
-            )
-        except InputError:  # it did not fit
-            continue
-
-
-def seen_by_camera(
-    room: Room, rng: np.random.Generator
-) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """What a depth camera gathers on its way through a room: points, and the thing of each."""
-    points, owners = [], []
-    for pose in tour(room, _FRAMES):
-        frame = DepthCamera().look(room, pose, rng)
-        points.append(frame.points @ pose[:3, :3].T + pose[:3, 3])
-        owners.append(frame.owners)
-    cloud, owner = np.concatenate(points), np.concatenate(owners)
-    cubes = np.floor(cloud / _CUBE).astype(np.int64)
-    cubes -= cubes.min(axis=0)
-    _, first = np.unique(np.ravel_multi_index(cubes.T, cubes.max(axis=0) + 1), return_index=True)
-    return cloud[first].astype(np.float32), owner[first]
 
 
 def write_scenes(bundle: Bundle, found: ScenesCalibration, output: Path) -> Bundle:
@@ -311,17 +234,3 @@ def write_scenes(bundle: Bundle, found: ScenesCalibration, output: Path) -> Bund
     return rewrite_bundle(
         bundle, output, {}, scenes=ScenesInfo(found.found, found.growth, found.record())
     )
-
-
-def _answer(
-    scene: Scene, name: str, owner: NDArray[np.int64], rows: Sequence[int]
-) -> tuple[float, float]:
-    """The best overlap of three answers with one of the instances, and the best score."""
-    regions = scene.query(name, top=_TOP if rows else 1).regions
-    best = 0.0
-    for row in rows:
-        mine = owner == row
-        for region in regions:
-            shared = int(mine[region.indices].sum())
-            best = max(best, shared / (len(region.indices) + int(mine.sum()) - shared))
-    return best, regions[0].score if regions else 0.0
