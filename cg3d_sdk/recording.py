@@ -55,12 +55,12 @@ def write_recording(
             if not answer.regions:
                 continue
             boxes = [region.oriented_box for region in answer.regions]
-            axis = rerun.datatypes.RotationAxisAngle
+            half_yaws = [box.yaw / 2 for box in boxes]
             told = "" if answer.found else " (probably not here)"
             shown = rerun.Boxes3D(
                 centers=[box.centre - cloud.origin for box in boxes],
                 half_sizes=[box.size / 2 for box in boxes],
-                rotation_axis_angles=[axis(axis=[0, 0, 1], radians=box.yaw) for box in boxes],
+                quaternions=[[0.0, 0.0, np.sin(half), np.cos(half)] for half in half_yaws],
                 labels=[f"{answer.question} {100 * r.score:.1f} %{told}" for r in answer.regions],
             )
             recording.log(f"answers/{number}", shown, static=True)

@@ -71,6 +71,6 @@ def test_things_are_cut_out_and_some_are_found(
     found = [*hits(recognizer, whole), *hits(recognizer, single)]
     assert len(found) >= 9
     # Nearly every thing is among the candidates; naming it is the harder part. Nine were asked
-    # and six found when this was written.
+    # and eight found when this was written.
     assert np.mean([hit.possible >= 0.5 for hit in found]) >= 0.7
     assert np.mean([max(hit.overlaps) >= 0.25 for hit in found]) >= 0.35
