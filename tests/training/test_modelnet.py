@@ -87,7 +87,10 @@ def test_without_h5py_the_extra_is_named(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 OFF_DAMAGE: list[tuple[Callable[[Path], object], str]] = [
-    (lambda f: f.write_text("OFF\n" + TETRAHEDRON[:-9]), r"promises 4 vertices and 4 faces, 7 lines"),
+    (
+        lambda f: f.write_text("OFF\n" + TETRAHEDRON[:-9]),
+        r"promises 4 vertices and 4 faces, 7 lines",
+    ),
     (lambda f: f.write_text("OFF" + TETRAHEDRON[:30]), r"sofa_0001\.off"),
     (lambda f: f.write_text(""), "empty"),
     (lambda f: f.write_bytes(b"\x80\x04pickled"), r"sofa_0001\.off"),
