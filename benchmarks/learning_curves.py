@@ -1,7 +1,7 @@
 """Draw loss and held-out accuracy of pre-training runs, epoch by epoch, from their logs.
 
-    python benchmarks/learning_curves.py models/household-small/pretrain.jsonl runs/val/log.jsonl \\
-      --name small --name held-out -o docs/images/model/curves.png
+    python benchmarks/learning_curves.py models/household-tiny/{pretrain,held-out}.jsonl \\
+      --name tiny --name "held out" -o docs/images/model/curves.png
 """
 
 from __future__ import annotations
