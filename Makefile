@@ -18,8 +18,13 @@ test: $(BIN)/.installed
 	$(BIN)/python tests/support/tensorrt_host/install.py
 	$(BIN)/python -m pytest
 
+# torch brings gigabytes of CUDA libraries: a download that broke off is tried again, some minutes long.
+# What was already fetched comes from pip's cache.
 $(BIN)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
-	$(BIN)/pip install --quiet --upgrade pip
-	$(BIN)/pip install --quiet --editable '.[dev]'
+	for pause in 10 30 60 120 240 0; do \
+	  $(BIN)/pip install --quiet --upgrade pip && \
+	  $(BIN)/pip install --quiet --editable '.[dev]' && exit 0; \
+	  sleep $$pause; \
+	done; exit 1
 	touch $@

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 
+from cg3d_runtime.bundle.disk import sha256_of
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.teachers import Teacher, load_open_clip, load_slip
 from cg3d_training.teachers.local import CONFIG, WEIGHTS
@@ -49,12 +49,4 @@ def load_source(source: str, option: str) -> tuple[Teacher, dict[str, str]]:
 
 def _weights_record(weights: str) -> dict[str, str]:
     path = Path(weights)
-    return {"weights": path.name} | ({"weights_sha256": _sha256(path)} if path.is_file() else {})
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
+    return {"weights": path.name} | ({"weights_sha256": sha256_of(path)} if path.is_file() else {})

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
 import subprocess
 import sys
 import time
@@ -14,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.dying import die_at
 
 from cg3d_runtime.bundle.fields import sealed
 from cg3d_runtime.bundle.manifest import file_info
@@ -170,7 +170,7 @@ def test_a_kill_at_every_step_of_a_save_leaves_the_old_index_or_the_new_one(tmp_
     for step in range(200):
         child = os.fork()
         if child == 0:
-            _die_at(step)
+            die_at(step)
             generation(step + 1).save(folder)
             os._exit(0)
         finished = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -185,22 +185,9 @@ def test_a_kill_at_every_step_of_a_save_leaves_the_old_index_or_the_new_one(tmp_
     assert len(list(folder.glob("*.npy"))) == 1, "what dead saves left is removed"
 
 
-def _die_at(step: int) -> None:
-    """End this process without a word at its step-th call that touches the disk."""
-    left = [step]
-
-    def hook(event: str, arguments: object) -> None:
-        if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.listdir", "fcntl.flock"):
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-
-    sys.addaudithook(hook)
-
-
 _SAVER = """
 import sys
-sys.path.insert(0, {tests!r})
+sys.path[:0] = {paths!r}
 from pathlib import Path
 from test_retrieval_files import generation
 folder = Path(sys.argv[1])
@@ -215,7 +202,8 @@ while True:
 def test_a_kill_at_a_random_moment_leaves_a_whole_index(tmp_path: Path) -> None:
     folder = tmp_path / "index"
     generation(0, 4000).save(folder)
-    code = _SAVER.format(tests=str(Path(__file__).parent))
+    here = Path(__file__).parent
+    code = _SAVER.format(paths=[str(here), str(here.parent)])
     draw = random.Random(time.time_ns())
     for _ in range(4):
         child = subprocess.Popen(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import random
-import signal
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.dying import die_at
 
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.retrieval import Origin
@@ -323,7 +322,7 @@ def test_a_kill_at_every_step_of_a_save_leaves_the_old_map_or_the_new_one(tmp_pa
     for step in range(200):
         child = os.fork()
         if child == 0:
-            _die_at(step)
+            die_at(step)
             save_map(tmp_path, MapFiles(replace(state, frame=1001 + step), ORIGIN))
             os._exit(0)
         finished = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
@@ -334,16 +333,3 @@ def test_a_kill_at_every_step_of_a_save_leaves_the_old_map_or_the_new_one(tmp_pa
     assert finished
     assert step > 8
     assert len(list(tmp_path.glob("*.npy"))) == 5
-
-
-def _die_at(step: int) -> None:
-    """End this process without a word at its step-th call that touches the disk."""
-    left = [step]
-
-    def hook(event: str, arguments: object) -> None:
-        if event in ("open", "os.rename", "os.remove", "os.mkdir", "os.listdir", "fcntl.flock"):
-            if left[0] == 0:
-                os.kill(os.getpid(), signal.SIGKILL)
-            left[0] -= 1
-
-    sys.addaudithook(hook)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import math
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from cg3d_runtime.bundle.disk import sha256_of
 from cg3d_runtime.errors import TrainingError
 from cg3d_sdk.version import __version__
 from cg3d_training.checkpoint import Checkpoint, cpu_state, read_tensors
@@ -62,7 +62,7 @@ def _official(path: Path, content: Mapping[str, Any], logit_scale: float | None)
     spec, encoder = load_official_spec(_base_model(content))
     source = {
         "file": path.name,
-        "sha256": _sha256(path),
+        "sha256": sha256_of(path),
         "layout": "fine-tuned" if spec.sizes["head_only"] else "pre-trained",
         "epoch": _number(content.get("epoch")),
         "metrics": _numbers(content.get("metrics")),
@@ -82,7 +82,7 @@ def _peer(path: Path, content: Mapping[str, Any], logit_scale: float | None) -> 
     peer = load_peer(state)
     source = {
         "file": path.name,
-        "sha256": _sha256(path),
+        "sha256": sha256_of(path),
         "layout": peer.name,
         "config": peer.config,
         "epoch": _number(content.get("epoch")),
@@ -102,14 +102,6 @@ def _checkpoint(
         recipe={},
         record={"imported": source, "cg3d_sdk": __version__, "torch": str(torch.__version__)},
     )
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()
 
 
 def _base_model(content: Mapping[str, Any]) -> dict[str, Tensor]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import stat
 from pathlib import Path
@@ -9,6 +10,9 @@ from pathlib import Path
 from cg3d_runtime.errors import BundleError
 
 _AGAIN = "Copy or export the bundle again."
+
+#: Bytes that are read at once.
+_BLOCK = 1 << 20
 
 
 def inside(root: Path, name: str, remedy: str = _AGAIN) -> Path:
@@ -82,3 +86,16 @@ def read_inside(
 
 
 _BINARY = getattr(os, "O_BINARY", 0)
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file of any size, in hexadecimal.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()

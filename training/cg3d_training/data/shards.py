@@ -10,7 +10,6 @@ Any reader of webdataset streams the shards; the index makes every sample readab
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict
@@ -19,6 +18,7 @@ from typing import IO, Any
 
 from tqdm import tqdm
 
+from cg3d_runtime.bundle.disk import sha256_of
 from cg3d_runtime.bundle.folders import replace_file_with
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.samples import BLOCK, Sample, decode_sample, members, split_name
@@ -140,7 +140,7 @@ def write_index(folder: Path, quiet: bool = True) -> ShardIndex:
                 yield _line(object_line(_read(file, entry)))
 
     replace_file_with(folder / OBJECTS, lines())
-    sums = {path.name: {"size": path.stat().st_size, "sha256": _sha256(path)} for path in paths}
+    sums = {path.name: {"size": path.stat().st_size, "sha256": sha256_of(path)} for path in paths}
     replace_file_with(folder / SUMS, [json.dumps(sums, indent=1).encode()])
     entries = (asdict(index[row]) for row in range(len(index)))
     replace_file_with(folder / INDEX, (_line(entry) for entry in entries))
@@ -154,14 +154,6 @@ def is_indexed(folder: Path) -> bool:
 
 def _line(values: dict[str, Any]) -> bytes:
     return (json.dumps(values, ensure_ascii=False) + "\n").encode()
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(_CHUNK):
-            digest.update(chunk)
-    return digest.hexdigest()
 
 
 def _scan(path: Path) -> list[IndexEntry]:
