@@ -182,7 +182,9 @@ def main(
     with click.progressbar(range(inputs), label="One thread alone") as bar:
         expected = {number: answer_of(make(number)[1], recognizer) for number in bar}
     began, load = time.strftime("%Y-%m-%dT%H:%M:%S%z"), os.getloadavg()
+    worked = time.process_time()
     tallies, memory = soak(recognizer, expected, threads, 60 * minutes)
+    worked = time.process_time() - worked
     first, last = growth(memory)
     calls = sum((tally.calls for tally in tallies), Counter())
     wrong = [line for tally in tallies for line in tally.wrong]
@@ -193,6 +195,7 @@ def main(
         "engine": recognizer.engine,
         "versions": {"cg3d_sdk": __version__, "numpy": np.__version__},
         "cores": len(os.sched_getaffinity(0)),
+        "cpu_minutes": round(worked / 60, 1),
         "load_average": {"before": load, "after": os.getloadavg()},
         "different_inputs": inputs,
         "calls": dict(calls),
