@@ -32,7 +32,12 @@ VARIATIONS: dict[str, tuple[str, ...]] = {
     "temperature 0.1": ("loss.temperature=0.1",),
     "negatives of the batch alone": ("loss.negatives=batch",),
     "attention: PointTransformer tiny": ("encoder=point_transformer_tiny",),
-    "PointMLP-elite, by AdamW": (
+    # These are dear, and compared after fewer epochs: --epochs 5, and --only each of the three.
+    "PatchPool tiny, AdamW, all patches": ("optimiser.kind=adamw", "patches.share=0"),
+    "PointTransformer small, AdamW, all patches": (
+        "encoder=point_transformer_small", "optimiser.kind=adamw", "patches.share=0",
+    ),
+    "PointMLP-elite, AdamW": (
         "encoder=point_mlp_elite", "encoder_sizes={points: 512}", "optimiser.kind=adamw",
         "patches.share=0",
     ),
