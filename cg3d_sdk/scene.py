@@ -13,70 +13,30 @@ from numpy.typing import ArrayLike, NDArray
 
 from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.points import Up, as_points
-from cg3d_runtime.scene.boxes import Box, axis_aligned_box, oriented_box
 from cg3d_runtime.scene.question import object_of, objects_asked
 from cg3d_runtime.scene.scoring import FOUND, apart, belief, varied
 from cg3d_runtime.scene.segmentation import Candidates
 from cg3d_runtime.scene.sizes import lengths, plausibility
 from cg3d_runtime.text.bank import TextBank
-from cg3d_sdk.results import Ranked
+from cg3d_sdk.thing import Thing, best_names
 from cg3d_sdk.timings import NOT_TIMED, Timings
 
-#: Names in the ranking of a region.
-_NAMES = 5
 
-
-@dataclass(frozen=True, eq=False)
-class Region:
-    """A part of a scene that may be one thing.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Region(Thing):
+    """A part of a scene that may be one thing; `Thing` has its names, score, points and boxes.
 
     Attributes:
-        indices: (k,) int64, ascending rows of the caller's array.
-        score: 0 to 1. Of an answer: how well it fits the question, beside everything else that it
-            may be. Of `Scene.regions`: of its best name.
-        ranking: what it looks like, the best five of the Recognizer's labels.
-        centroid: (3,) float64 mean of its points, metres, in the caller's frame.
+        indices: (n,) int64, ascending rows of the caller's array.
         way: how it was cut out, e.g. "usual" (it stands free) or "standing" (on a top).
     """
 
     indices: NDArray[np.int64]
-    score: float
-    ranking: tuple[Ranked, ...]
-    centroid: NDArray[np.float64]
     way: str
-    _points: NDArray[np.floating]
-
-    @property
-    def label(self) -> str:
-        """The best name."""
-        return self.ranking[0].label
-
-    @cached_property
-    def box(self) -> Box:
-        """The box along the axes of the scene's frame (z up), metres."""
-        return axis_aligned_box(self._points)
-
-    @cached_property
-    def oriented_box(self) -> Box:
-        """The upright box turned about the vertical to the smallest plan, metres."""
-        return oriented_box(self._points)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without the indices."""
-        box, turned = self.box, self.oriented_box
-        return {
-            "score": self.score,
-            "points": len(self.indices),
-            "ranking": [{"label": r.label, "score": r.score} for r in self.ranking],
-            "centroid": self.centroid.tolist(),
-            "box": {"centre": box.centre.tolist(), "size": box.size.tolist()},
-            "oriented_box": {
-                "centre": turned.centre.tolist(),
-                "size": turned.size.tolist(),
-                "yaw": turned.yaw,
-            },
-            "way": self.way,
-        }
+        """Plain values for JSON, without the points and their indices."""
+        return {**super().to_dict(), "points": len(self.indices), "way": self.way}
 
 
 @dataclass(frozen=True)
@@ -257,13 +217,13 @@ class Scene:
     def _region(self, candidate: int, score: float) -> Region:
         rows = self._parts.rows[candidate]
         points = self._cloud.local[rows] + self._cloud.origin
-        names = np.argsort(-self._scores[candidate], kind="stable")[:_NAMES]
-        ranking = tuple(
-            Ranked(self._bank.labels[i], float(self._scores[candidate, i])) for i in names
-        )
-        centroid = points.mean(axis=0)
         return Region(
-            self._cloud.rows[rows], score, ranking, centroid, self._parts.ways[candidate], points
+            score=score,
+            ranking=best_names(self._bank, self._scores[candidate]),
+            points=points,
+            centroid=points.mean(axis=0),
+            indices=self._cloud.rows[rows],
+            way=self._parts.ways[candidate],
         )
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -17,7 +16,6 @@ from cg3d_runtime.errors import InputError
 from cg3d_runtime.points import as_points
 from cg3d_runtime.retrieval import origin_of
 from cg3d_runtime.retrieval.protocol import check_origin
-from cg3d_runtime.scene.boxes import Box, axis_aligned_box, oriented_box
 from cg3d_runtime.scene.map_files import MapFiles, open_map, save_map
 from cg3d_runtime.scene.map_settings import MapSettings
 from cg3d_runtime.scene.map_state import MapState
@@ -25,68 +23,34 @@ from cg3d_runtime.scene.scoring import beside, competes
 from cg3d_runtime.sensors.frames import as_transform
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.recognizer import Recognizer
-from cg3d_sdk.results import Ranked
-
-#: Names in the ranking of an object.
-_NAMES = 5
+from cg3d_sdk.thing import Thing, best_names
 
 
-@dataclass(frozen=True, eq=False)
-class MapObject:
-    """A thing of the map, as it was when it was asked for.
+@dataclass(frozen=True, eq=False, kw_only=True)
+class MapObject(Thing):
+    """A thing of the map, as it was when it was asked for; `Thing` has its names, score and boxes.
+
+    Its points are the mean places of its voxels, in the map's frame.
 
     Attributes:
         id: stays the same while the thing is in the map, also after saving and opening.
-        score: 0 to 1. Of an answer: how well it fits the question, beside everything else that it
-            may be. Of `SceneMap.objects`: of its best name.
-        ranking: what it looks like, the best five of the Recognizer's labels.
-        points: (n, 3) float64 mean place of each of its voxels, metres, in the map's frame.
-        centroid: (3,) float64 their mean.
         embedding: (d,) float32 unit, averaged over its views.
         views: how many views were embedded.
         first, last: numbers of the frames in which it was found first and seen last.
     """
 
     id: int
-    score: float
-    ranking: tuple[Ranked, ...]
-    points: NDArray[np.float64]
-    centroid: NDArray[np.float64]
     embedding: NDArray[np.float32]
     views: int
     first: int
     last: int
 
-    @property
-    def label(self) -> str:
-        """The best name."""
-        return self.ranking[0].label
-
-    @cached_property
-    def box(self) -> Box:
-        """The box along the axes of the map, metres."""
-        return axis_aligned_box(self.points)
-
-    @cached_property
-    def oriented_box(self) -> Box:
-        """The upright box turned about the vertical to the smallest plan, metres."""
-        return oriented_box(self.points)
-
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON, without points and embedding."""
-        box, turned = self.box, self.oriented_box
         return {
             "id": self.id,
-            "score": self.score,
-            "ranking": [{"label": r.label, "score": r.score} for r in self.ranking],
+            **super().to_dict(),
             "voxels": len(self.points),
-            "centroid": self.centroid.tolist(),
-            "box": {"centre": box.centre.tolist(), "size": box.size.tolist()},
-            "oriented_box": {
-                "centre": turned.centre.tolist(),
-                "size": turned.size.tolist(),
-                "yaw": turned.yaw,
-            },
             "views": self.views,
             "first": self.first,
             "last": self.last,
@@ -334,12 +298,11 @@ class SceneMap:
         self, row: int, scores: NDArray[np.float32], score: float, bank: TextBank
     ) -> MapObject:
         state, things = self._state, self._state.things
-        names = np.argsort(-scores, kind="stable")[:_NAMES]
         points = state.points_of(int(things.ids[row]))
         return MapObject(
             id=int(things.ids[row]),
             score=score,
-            ranking=tuple(Ranked(bank.labels[i], float(scores[i])) for i in names),
+            ranking=best_names(bank, scores),
             points=points,
             centroid=points.mean(axis=0),
             embedding=state.embeddings(np.array([row]))[0],

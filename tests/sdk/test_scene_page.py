@@ -43,7 +43,12 @@ def answer(
 ) -> SceneAnswer:
     regions = tuple(
         Region(
-            rows, 0.5 / (i + 1), (Ranked(label, 0.6),), points[rows].mean(0), "usual", points[rows]
+            score=0.5 / (i + 1),
+            ranking=(Ranked(label, 0.6),),
+            points=points[rows],
+            centroid=points[rows].mean(0),
+            indices=rows,
+            way="usual",
         )
         for i, rows in enumerate(parts)
     )
