@@ -10,13 +10,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from cg3d_training.encoders.grouping import (
-    furthest_point_sample,
-    gather_rows,
-    nearest_neighbours,
-    some_rows,
-)
-from cg3d_training.encoders.registry import PointEncoder, register_encoder
+from cg3d_training.encoders.grouping import gather_rows, nearest_neighbours
+from cg3d_training.encoders.patched import PatchedEncoder
+from cg3d_training.encoders.registry import register_encoder
 from cg3d_training.encoders.rows import RowsLinear
 
 
@@ -71,18 +67,13 @@ class Round(nn.Module):
         return x + grown
 
 
-class PatchPool(PointEncoder):
+class PatchPool(PatchedEncoder):
     """Points to one embedding (or, in the fine-tuned layout, to logits)."""
 
     config: PatchPoolConfig
-    patch_drop = 0.0
 
     def __init__(self, config: PatchPoolConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.points = config.points
-        self.fewest_points = max(config.groups, config.group_size)
-        self.embedding_dim = config.head_classes if config.head_only else config.embedding_dim
+        super().__init__(config)
         hidden, width = config.patch_hidden, config.width
         # A point enters relative to its centre, and with where it is in the whole.
         self.first = RowsLinear(6, hidden)
@@ -98,25 +89,6 @@ class PatchPool(PointEncoder):
                 nn.Linear(2 * width, 256), nn.ReLU(), nn.Dropout(0.5),
                 nn.Linear(256, config.head_classes),
             )  # fmt: skip
-
-    def forward(self, points: Tensor) -> Tensor:
-        """Sample the patch centres, then embed.
-
-        Args:
-            points: (B, N, 3) float32, y up, in the unit sphere; N >= group_size.
-
-        Returns:
-            (B, embedding_dim), not normalised; (B, head_classes) logits if `head_only`.
-        """
-        centres = furthest_point_sample(points, self.config.groups)
-        return self._embed(points, points.gather(1, centres[..., None].expand(-1, -1, 3)))
-
-    def embed_ordered(self, points: Tensor) -> Tensor:
-        """`forward` for points in furthest point order: the centres are a prefix."""
-        centres = points[:, : self.config.groups]
-        if self.training and self.patch_drop:
-            centres = some_rows(centres, 1 - self.patch_drop)
-        return self._embed(points, centres)
 
     def patches(self, points: Tensor, centres: Tensor) -> Tensor:
         """(B, G, k, 6): each centre's neighbours, relative to it, and where they are."""

@@ -12,13 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from cg3d_training.encoders.grouping import (
-    furthest_point_sample,
-    gather_rows,
-    nearest_neighbours,
-    some_rows,
-)
-from cg3d_training.encoders.registry import PointEncoder, register_encoder
+from cg3d_training.encoders.grouping import gather_rows, nearest_neighbours
+from cg3d_training.encoders.patched import PatchedEncoder
+from cg3d_training.encoders.registry import register_encoder
 from cg3d_training.encoders.rows import RowsLinear, linear_rows
 
 
@@ -175,18 +171,13 @@ class Blocks(nn.Module):
         return x
 
 
-class PointTransformer(PointEncoder):
+class PointTransformer(PatchedEncoder):
     """Points to one embedding (or, in the fine-tuned layout, to logits)."""
 
     config: PointTransformerConfig
-    patch_drop = 0.0
 
     def __init__(self, config: PointTransformerConfig) -> None:
-        super().__init__()
-        self.config = config
-        self.points = config.points
-        self.fewest_points = max(config.groups, config.group_size)
-        self.embedding_dim = config.head_classes if config.head_only else config.embedding_dim
+        super().__init__(config)
         width = config.width
         self.encoder = PatchEncoder(config.patch_hidden, config.patch_dim)
         self.reduce_dim = RowsLinear(config.patch_dim, width)
@@ -203,25 +194,6 @@ class PointTransformer(PointEncoder):
                 nn.Linear(256, config.head_classes),
             )  # fmt: skip
         self._initialise()
-
-    def forward(self, points: Tensor) -> Tensor:
-        """Sample the patch centres, then embed.
-
-        Args:
-            points: (B, N, 3) float32, y up, in the unit sphere; N >= group_size.
-
-        Returns:
-            (B, embedding_dim), not normalised; (B, head_classes) logits if `head_only`.
-        """
-        centres = furthest_point_sample(points, self.config.groups)
-        return self._embed(points, points.gather(1, centres[..., None].expand(-1, -1, 3)))
-
-    def embed_ordered(self, points: Tensor) -> Tensor:
-        """`forward` for points in furthest point order: the centres are a prefix."""
-        centres = points[:, : self.config.groups]
-        if self.training and self.patch_drop:
-            centres = some_rows(centres, 1 - self.patch_drop)
-        return self._embed(points, centres)
 
     def patches(self, points: Tensor, centres: Tensor) -> Tensor:
         """(B, G, k, 3): each centre's neighbours, relative to it."""
