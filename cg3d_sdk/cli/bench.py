@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cg3d_runtime.errors import InputError
-from cg3d_sdk.cli.classify import ENGINES
+from cg3d_sdk.cli.options import bundle_argument, engine_option, json_option
 
 if TYPE_CHECKING:
     from cg3d_runtime.engines.choose import EngineChoice
@@ -21,11 +21,8 @@ if TYPE_CHECKING:
 
 
 @click.command("bench", short_help="Time a bundle on this machine, stage by stage.")
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
-    help="What runs the bundle.",
-)  # fmt: skip
+@bundle_argument
+@engine_option
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
@@ -42,7 +39,7 @@ if TYPE_CHECKING:
 @click.option(
     "--runs", default=100, show_default=True, type=click.IntRange(min=1), help="Calls to time."
 )
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def bench_command(
     bundle: Path | None,
     engine: EngineChoice,

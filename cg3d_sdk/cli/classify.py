@@ -4,31 +4,33 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from click.core import ParameterSource
 
 from cg3d_runtime.errors import Cg3dError, InputError
 from cg3d_sdk.cli.clouds import Source, cloud_options, read_clouds
+from cg3d_sdk.cli.options import (
+    bundle_option,
+    engine_option,
+    json_option,
+    labels_option,
+    names_in,
+    note_default_up,
+    up_option,
+)
 from cg3d_sdk.cli.output import answer_line, plain
 
 if TYPE_CHECKING:
     from cg3d_runtime.engines.choose import EngineChoice
 
-#: The choices of `cg3d_runtime.engines.choose`, which would import numpy for a --help.
-ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx")
-
 
 @click.command("classify", short_help="Name the object in each file, a cloud or a mesh.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
-)  # fmt: skip
-@click.option("--labels", metavar="A,B,...", help="Choose among these names, not all the bundle's.")
+@bundle_option
+@labels_option
 @click.option(
     "--labels-file", type=click.Path(path_type=Path), metavar="FILE",
     help="Choose among the names in a text file, one a line.",
@@ -36,20 +38,14 @@ ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx"
 @click.option(
     "--top", default=5, show_default=True, type=click.IntRange(min=1), help="Names to show."
 )
-@click.option(
-    "--up", default="z", show_default=True, type=click.Choice(["z", "y"]),
-    help="The axis that points up: z for robots and most scans, y for most mesh files.",
-)  # fmt: skip
-@click.option(
-    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
-    help="What runs the networks; auto takes the best that works (see `cg3d info`).",
-)  # fmt: skip
+@up_option
+@engine_option
 @click.option(
     "--reject", type=click.FloatRange(0, 1, max_open=True), metavar="SHARE",
     help="Answer 'unknown' where that costs at most this share of known objects, e.g. 0.1.",
 )  # fmt: skip
 @cloud_options
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 @click.pass_context
 def classify_command(
     ctx: click.Context,
@@ -126,8 +122,8 @@ def classify_command(
             "errors": errors,
         }
         click.echo(json.dumps(document, indent=1))
-    if meshes and ctx.get_parameter_source("up") is ParameterSource.DEFAULT:
-        click.echo("Note: meshes were read as z up; most are y up, then add --up y.", err=True)
+    if meshes:
+        note_default_up(ctx)
     if errors:
         ctx.exit(1)
 
@@ -145,18 +141,11 @@ def _chosen_labels(labels: str | None, labels_file: Path | None) -> list[str] | 
     if labels is not None and labels_file is not None:
         raise click.UsageError("Give --labels or --labels-file, not both.")
     if labels is not None:
-        return _clean(labels.split(","), "--labels")
+        return names_in(labels.split(","), "--labels")
     if labels_file is None:
         return None
     try:
         lines = labels_file.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{labels_file}: cannot be read as a list of labels ({error})") from error
-    return _clean((line.split("#", 1)[0] for line in lines), str(labels_file))
-
-
-def _clean(labels: Iterable[str], source: str) -> list[str]:
-    names = [name.strip() for name in labels if name.strip()]
-    if not names:
-        raise InputError(f"{source} names no labels")
-    return names
+    return names_in((line.split("#", 1)[0] for line in lines), str(labels_file))

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cg3d_sdk.cli.options import bundle_option
 from cg3d_sdk.cli.output import answer_line
 
 if TYPE_CHECKING:
@@ -21,10 +22,7 @@ _SHOWN = 5
     "-o", "--output", default="cg3d-demo.html", show_default=True, metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.",
 )  # fmt: skip
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
-)  # fmt: skip
+@bundle_option
 def demo_command(output: Path, bundle: Path | None) -> None:
     """Recognise the sample clouds that ship with cg3d-sdk, and write a page to look at.
 

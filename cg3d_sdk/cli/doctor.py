@@ -7,19 +7,16 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cg3d_sdk.cli.classify import ENGINES
+from cg3d_sdk.cli.options import bundle_argument, engine_option, json_option
 
 if TYPE_CHECKING:
     from cg3d_runtime.engines.choose import EngineChoice
 
 
 @click.command("doctor", short_help="Say what this machine has, and what will run.")
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option(
-    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
-    help="What should run the bundle.",
-)  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="All findings as one JSON list.")
+@bundle_argument
+@engine_option
+@json_option
 def doctor_command(bundle: Path | None, engine: EngineChoice, as_json: bool) -> None:
     """Say what this machine has, what BUNDLE needs (by default the one that ships), what will run
     it, and the command for every gap.

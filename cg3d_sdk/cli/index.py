@@ -10,30 +10,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import click
-from click.core import ParameterSource
 
 from cg3d_runtime.errors import Cg3dError, InputError
-from cg3d_sdk.cli.classify import ENGINES
+from cg3d_sdk.cli.options import (
+    bundle_option,
+    engine_option,
+    json_option,
+    labels_option,
+    names_in,
+    note_default_up,
+    up_option,
+)
 from cg3d_sdk.cli.output import plain
 
 if TYPE_CHECKING:
     from cg3d_runtime.engines.choose import EngineChoice
     from cg3d_runtime.retrieval import Hit
     from cg3d_sdk.shape_index import ShapeIndex
-
-_BUNDLE = click.option(
-    "--bundle", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
-)  # fmt: skip
-_ENGINE = click.option(
-    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
-    help="What runs the networks; auto takes the best that works (see `cg3d info`).",
-)  # fmt: skip
-_UP = click.option(
-    "--up", default="z", show_default=True, type=click.Choice(["z", "y"]),
-    help="The axis that points up: z for robots and most scans, y for most mesh files.",
-)  # fmt: skip
-_JSON = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
 
 
 @click.group("index", short_help="Search many shapes by words or by shape: build, search.")
@@ -53,11 +46,11 @@ def index_group() -> None:
     "-o", "--output", required=True, metavar="INDEX", type=click.Path(path_type=Path),
     help="The index's folder; an index that is there is replaced at the end.",
 )  # fmt: skip
-@click.option("--labels", metavar="A,B,...", help="Name shapes among these, not all the bundle's.")
-@_BUNDLE
-@_UP
-@_ENGINE
-@_JSON
+@labels_option
+@bundle_option
+@up_option
+@engine_option
+@json_option
 @click.pass_context
 def build_command(
     ctx: click.Context,
@@ -88,7 +81,7 @@ def build_command(
 
     files = _files(folder, output)
     FOLDER.check_replaceable(output)
-    names = None if labels is None else [n.strip() for n in labels.split(",") if n.strip()]
+    names = None if labels is None else names_in(labels.split(","), "--labels")
     recognizer = Recognizer(bundle, labels=names, engine=engine, up=up)
     shapes = ShapeIndex(recognizer)
     errors: list[dict[str, str]] = []
@@ -121,8 +114,8 @@ def build_command(
     else:
         left_out = f", {len(errors)} left out" if errors else ""
         click.echo(f"{plain(output)}: {len(shapes)} shapes{left_out}")
-    if meshes and ctx.get_parameter_source("up") is ParameterSource.DEFAULT:
-        click.echo("Note: meshes were read as z up; most are y up, then add --up y.", err=True)
+    if meshes:
+        note_default_up(ctx)
     if errors:
         ctx.exit(1)
 
@@ -145,10 +138,10 @@ def build_command(
     "--where", multiple=True, metavar="KEY=VALUE",
     help="Only shapes with this metadata, e.g. label=chair; may be given several times.",
 )  # fmt: skip
-@_BUNDLE
-@_UP
-@_ENGINE
-@_JSON
+@bundle_option
+@up_option
+@engine_option
+@json_option
 def search_command(
     index: Path,
     text: tuple[str, ...],

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from cg3d_sdk.cli.engines import engine_lines
+from cg3d_sdk.cli.options import bundle_argument, json_option
 from cg3d_sdk.cli.output import plain
 
 if TYPE_CHECKING:
@@ -24,8 +25,8 @@ _RESULTS = re.compile(r"^#+ [^\n]*(?:results|how good)[^\n]*\n(.*?)(?=^#|\Z)", r
 
 
 @click.command("info", short_help="Show what a bundle is, after checking every file in it.")
-@click.argument("bundle", required=False, type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="The whole manifest as JSON.")
+@bundle_argument
+@json_option
 def info_command(bundle: Path | None, as_json: bool) -> None:
     """Show what BUNDLE is (by default the one that ships) after checking every file in it.
 

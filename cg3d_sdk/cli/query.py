@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from cg3d_sdk.cli.classify import ENGINES
 from cg3d_sdk.cli.clouds import Source, cloud_options, read_clouds
+from cg3d_sdk.cli.options import bundle_option, engine_option, json_option, up_option
 from cg3d_sdk.cli.output import percent, plain, ranked
 
 if TYPE_CHECKING:
@@ -32,18 +32,9 @@ if TYPE_CHECKING:
     type=click.Choice(["objects", "k-means"]),
     help="How the scene is cut; k-means is the paper's way.",
 )  # fmt: skip
-@click.option(
-    "--up", default="z", show_default=True, type=click.Choice(["z", "y"]),
-    help="The axis that points up: z for robots and most scans, y for most mesh files.",
-)  # fmt: skip
-@click.option(
-    "--bundle", type=click.Path(path_type=Path), metavar="DIR",
-    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
-)  # fmt: skip
-@click.option(
-    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
-    help="What runs the networks; auto takes the best that works (see `cg3d info`).",
-)  # fmt: skip
+@up_option
+@bundle_option
+@engine_option
 @click.option(
     "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write a page to look at: the scene with the answers to every text.",
@@ -53,7 +44,7 @@ if TYPE_CHECKING:
     "--rerun", "recording", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write a recording for the viewer of Rerun (.rrd; the extra `rerun`).",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+@json_option
 def query_command(
     scene: Path,
     texts: tuple[str, ...],

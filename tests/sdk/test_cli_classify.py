@@ -13,8 +13,8 @@ from click.testing import CliRunner, Result
 from stand_in import StandIn
 
 from cg3d_runtime.engines.choose import EngineChoice
-from cg3d_sdk.cli.classify import ENGINES
 from cg3d_sdk.cli.main import main
+from cg3d_sdk.cli.options import ENGINES
 
 
 @pytest.fixture(autouse=True)

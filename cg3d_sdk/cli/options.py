@@ -1,0 +1,50 @@
+"""The options that verbs share, and what several of them make of those."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import click
+from click.core import ParameterSource
+
+from cg3d_runtime.errors import InputError
+
+#: The choices of `cg3d_runtime.engines.choose`, which would import numpy for a --help.
+ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx")
+
+bundle_argument = click.argument("bundle", required=False, type=click.Path(path_type=Path))
+bundle_option = click.option(
+    "--bundle", type=click.Path(path_type=Path), metavar="DIR",
+    help="Folder of a bundle, or household-small (the default) or household-tiny, which ship.",
+)  # fmt: skip
+engine_option = click.option(
+    "--engine", default="auto", show_default=True, type=click.Choice(ENGINES),
+    help="What runs the networks; auto takes the best that works (see `cg3d info`).",
+)  # fmt: skip
+up_option = click.option(
+    "--up", default="z", show_default=True, type=click.Choice(["z", "y"]),
+    help="The axis that points up: z for robots and most scans, y for most mesh files.",
+)  # fmt: skip
+labels_option = click.option(
+    "--labels", metavar="A,B,...", help="Choose among these names, not all the bundle's."
+)
+json_option = click.option("--json", "as_json", is_flag=True, help="Print one JSON document.")
+
+
+def names_in(listed: Iterable[str], source: str) -> list[str]:
+    """Names without the blanks about them, and without empty ones.
+
+    Raises:
+        InputError: none is left.
+    """
+    names = [name.strip() for name in listed if name.strip()]
+    if not names:
+        raise InputError(f"{source} names no labels")
+    return names
+
+
+def note_default_up(ctx: click.Context) -> None:
+    """Say what --up is for to whom it seems to be news; for verbs that have read meshes."""
+    if ctx.get_parameter_source("up") is ParameterSource.DEFAULT:
+        click.echo("Note: meshes were read as z up; most are y up, then add --up y.", err=True)
