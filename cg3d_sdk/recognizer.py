@@ -6,30 +6,28 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
-from types import TracebackType
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from cg3d_runtime.bundle import Bundle
-from cg3d_runtime.engines.choose import EngineChoice, Refusal
-from cg3d_runtime.errors import InputError
-from cg3d_runtime.images import prepare_image
-from cg3d_runtime.points import Prepared, Up, prepare
+from cg3d_runtime.engines.choose import EngineChoice
+from cg3d_runtime.points import Up
 from cg3d_runtime.points.normalize import check_up
 from cg3d_runtime.scene.objects import ObjectSegmentation
 from cg3d_runtime.scene.scoring import FOUND, found_from
 from cg3d_runtime.scene.segmentation import Segmentation, candidates
 from cg3d_runtime.text.bank import TextBank
+from cg3d_sdk.embedder import Embedder
 from cg3d_sdk.naming import Naming
 from cg3d_sdk.networks import Networks
 from cg3d_sdk.results import Classification
-from cg3d_sdk.scene import Asked, Scene, SceneAnswer, ScenePoints, names_asked
+from cg3d_sdk.scene import Scene, SceneAnswer, ScenePoints
 from cg3d_sdk.shipped import bundle_folder
 from cg3d_sdk.timings import Timings
 
 
-class Recognizer:
+class Recognizer(Embedder):
     """Names point clouds with the words of a text bank.
 
     Safe to use from several threads at once, and in children of a fork or a spawn (there it opens
@@ -75,10 +73,11 @@ class Recognizer:
         reject: float | None = None,
         batch: int = 8,
     ) -> None:
-        self.up: Up = check_up(up)
-        self.bundle = Bundle.open(bundle_folder(bundle))
-        self._naming = Naming.of(self.bundle, reject)
-        self._networks = Networks(self.bundle, engine, threads, batch)
+        check_up(up)
+        opened = Bundle.open(bundle_folder(bundle))
+        self._naming = Naming.of(opened, reject)
+        networks = Networks(opened, engine, threads, batch)
+        super().__init__(opened, self._naming.words, networks, up)
         self.set_labels(labels)
 
     def classify(self, points: ArrayLike, up: Up | None = None) -> Classification:
@@ -149,10 +148,9 @@ class Recognizer:
             encode=perf_counter() - prepare_end,
             clouds=len(prepared),
         )
-        words = naming.words
         return Scene(
-            cloud, parts, embeddings, naming.bank, words.bank, self._asked_vector, words.open,
-            spent, self.found_among(len(embeddings)),
+            cloud, parts, embeddings, naming.bank, self._words.bank, self._asked_vector,
+            self._words.open, spent, self.found_among(len(embeddings)),
         )  # fmt: skip
 
     def query(
@@ -174,82 +172,12 @@ class Recognizer:
         answer = scene.query(text, top)
         return replace(answer, timings=replace(scene.timings, score=answer.timings.score))
 
-    def embed(
-        self, points: ArrayLike | Sequence[ArrayLike], up: Up | None = None
-    ) -> NDArray[np.float32]:
-        """Embeddings, to compare with each other or with `embed_text`.
-
-        Args:
-            points: one cloud as an array (N, 3+), or a list of such arrays.
-            up: the axis that points up, if it differs from the Recognizer's.
-
-        Returns:
-            (n, d) float32 unit rows, one for each cloud.
-
-        Raises:
-            InputError: a cloud is not usable.
-        """
-        one = isinstance(points, np.ndarray) or not _holds_arrays(points)
-        return self._networks.encode(self._prepare([points] if one else points, up))  # type: ignore[list-item, arg-type]
-
-    def embed_text(self, texts: str | Sequence[str]) -> NDArray[np.float32]:
-        """Embeddings of words, in the space of `embed`.
-
-        Args:
-            texts: names, or simple phrasings around one ("a photo of a chair").
-
-        Returns:
-            (n, d) float32 unit rows; the products with those of `embed` are cosines.
-
-        Raises:
-            VocabularyError: a text that the bundle's text encoder was not made for, or a bundle
-                without a text encoder.
-        """
-        words = self._naming.words
-        encoder = self._networks.text_encoder(words.bank)
-        return words.space.apply(encoder.embed([texts] if isinstance(texts, str) else list(texts)))
-
-    def asked(self, question: str) -> Asked:
-        """What a question asks for, to be compared with embeddings.
-
-        Args:
-            question: a name, a phrasing of one, or a question that holds one.
-
-        Raises:
-            VocabularyError: the question holds no name that the bundle knows.
-        """
-        words = self._naming.words
-        names = names_asked(question, words.bank, words.open)
-        return Asked(names, np.stack([self._asked_vector(n) for n in names]), words.bank)
-
     def found_among(self, candidates: int) -> float:
         """The score from which a thing that was asked for counts as found among so many."""
         measured = self.bundle.manifest.scenes
         if measured is None:
             return FOUND
         return found_from(candidates, measured.found, measured.growth)
-
-    def embed_image(self, images: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
-        """Embeddings of pictures, in the space of `embed`.
-
-        Args:
-            images: one picture (H, W, 3) uint8, red, green, blue, or a list of such;
-                `cg3d_runtime.images.read_image` reads a file.
-
-        Returns:
-            (n, d) float32 unit rows; the products with those of `embed` are cosines.
-
-        Raises:
-            InputError: what is given is no picture, or the bundle has no image encoder.
-        """
-        info, encoder = self._networks.image_encoder()
-        one = isinstance(images, np.ndarray) and images.ndim < 4
-        pictures: Sequence[ArrayLike] = [images] if one else images  # type: ignore[assignment, list-item]
-        rows = [np.empty((0, self.bundle.manifest.encoder.embedding_dim), np.float32)]
-        for picture in pictures:
-            batch = prepare_image(picture, info.size, info.mean, info.std)[None]
-            rows.append(encoder.run({"images": batch})["embedding"])
-        return np.concatenate(rows)
 
     @property
     def labels(self) -> tuple[str, ...]:
@@ -260,11 +188,6 @@ class Recognizer:
     def bank(self) -> TextBank:
         """The names to choose from, with their vectors."""
         return self._naming.bank
-
-    @property
-    def vocabulary(self) -> tuple[str, ...]:
-        """Every label of the bundle; each may have aliases beside."""
-        return self._naming.words.bank.labels
 
     @property
     def reject(self) -> float | None:
@@ -287,16 +210,6 @@ class Recognizer:
         """
         self._naming = self._naming.choosing(labels, self._networks.text_encoder)
 
-    @property
-    def engine(self) -> str:
-        """What runs the encoder, for people."""
-        return self._networks.point_encoder().engine.name
-
-    @property
-    def engine_report(self) -> tuple[Refusal, ...]:
-        """The engines that come before the one in use and were not taken, each with its reason."""
-        return self._networks.point_encoder().refusals
-
     def warmup(self) -> Timings:
         """Do now what a first call does once: take memory, record CUDA graphs, sort the tables.
 
@@ -314,39 +227,3 @@ class Recognizer:
         self.classify_many([cloud] * self._networks.batch)
         self.classify(cloud)
         return self.classify(cloud).timings
-
-    def close(self) -> None:
-        """Free the networks; a call after it is an EngineError. May be called again."""
-        self._networks.close()
-
-    def __enter__(self) -> Recognizer:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def _prepare(self, clouds: Sequence[ArrayLike], up: Up | None) -> list[Prepared]:
-        spec = self.bundle.manifest.preprocess
-        prepared = []
-        for i, cloud in enumerate(clouds):
-            try:
-                prepared.append(prepare(cloud, spec, self.up if up is None else up))
-            except InputError as error:
-                if len(clouds) == 1:
-                    raise
-                raise InputError(f"cloud {i} of {len(clouds)}: {error}") from error
-        return prepared
-
-    def _asked_vector(self, name: str) -> NDArray[np.float32]:
-        """(d,) of a name of the vocabulary, or of any if the bundle reads any."""
-        return self._naming.words.vector(name, self._networks.text_encoder)
-
-
-def _holds_arrays(points: object) -> bool:
-    """Whether a list is a list of clouds, not one cloud written as lists of numbers."""
-    return isinstance(points, (list, tuple)) and (len(points) == 0 or np.ndim(points[0]) >= 2)
