@@ -9,7 +9,7 @@ from click.testing import CliRunner
 from cg3d_training.attribution import attribution
 from cg3d_training.cli.main import main
 from cg3d_training.config import DataConfig, OptimiserConfig, PretrainConfig
-from cg3d_training.pretrain import training_data
+from cg3d_training.data.training_data import training_data
 
 
 def test_all_names_licences_and_makers_are_there(household: Path, clip_text: Path) -> None:

@@ -20,10 +20,10 @@ from cg3d_training.data.curated import CuratedNames, read_curated, table_key
 from cg3d_training.data.curated_report import curated_report
 from cg3d_training.data.household import HouseholdObject, load_household
 from cg3d_training.data.names import NameMatcher
+from cg3d_training.data.training_data import training_data
 from cg3d_training.evaluation.accuracy import accuracy
 from cg3d_training.evaluation.run import ask
 from cg3d_training.evaluation.tasks import curated_vocabulary, shown_clouds
-from cg3d_training.pretrain import training_data
 
 FAMILIES = """family,use,labels,caption
 toy ball,keep,ball,

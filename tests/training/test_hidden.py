@@ -23,7 +23,8 @@ from cg3d_training.config import (
 )
 from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.hidden import hidden_names, published_splits
-from cg3d_training.pretrain import pretrain, training_data
+from cg3d_training.data.training_data import training_data
+from cg3d_training.pretrain import pretrain
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -24,8 +25,10 @@ from cg3d_training.config import (
     PretrainConfig,
 )
 from cg3d_training.data.clouds import one_order
+from cg3d_training.data.training_data import training_data
 from cg3d_training.losses import text_mean, unit_rows
-from cg3d_training.pretrain import pretrain, training_data
+from cg3d_training.pretrain import pretrain
+from cg3d_training.runs.distributed import World
 from cg3d_training.runs.optimiser import learning_rate
 from cg3d_training.runs.run import Run
 
@@ -119,6 +122,26 @@ def test_generated_shapes_are_learnt_from_where_the_vocabulary_knows_them(
     hidden = dataclasses.replace(data, hide=("chair",))
     objects = training_data(dataclasses.replace(config, data=hidden)).train.objects
     assert "chair" not in {o.name for o in objects if o.source == "generated"}
+
+
+@pytest.mark.parametrize("rank", [0, 1])
+def test_of_several_processes_the_first_shows_progress(
+    rank: int, config: PretrainConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    class DataRead(Exception):  # noqa: N818  # an end that is no error
+        pass
+
+    def read(*arguments: Any) -> None:
+        training_data(*arguments)
+        raise DataRead
+
+    monkeypatch.setattr("cg3d_training.pretrain.join_world", lambda _: World(rank, 2))
+    monkeypatch.setattr("cg3d_training.pretrain.training_data", read)
+    generated = dataclasses.replace(config, data=dataclasses.replace(config.data, generated=1))
+    with pytest.raises(DataRead):
+        pretrain(generated, tmp_path)
+    assert ("generated shapes" in capfd.readouterr().err) == (rank == 0)
 
 
 def test_clutter_is_taught_to_be_like_no_text(config: PretrainConfig, tmp_path: Path) -> None:

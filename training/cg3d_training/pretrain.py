@@ -12,37 +12,20 @@ import os
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import (
-    Checkpoint,
-    cpu_state,
-    save_checkpoint,
-)
+from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint
 from cg3d_training.config import PretrainConfig, check_optimiser
 from cg3d_training.data.augment import augment
-from cg3d_training.data.clip_text import Vocabulary, load_vocabulary
 from cg3d_training.data.clouds import OrderedClouds, WithClouds
-from cg3d_training.data.clutter import made_clutter
-from cg3d_training.data.curated import read_curated
-from cg3d_training.data.generated import generated_objects
-from cg3d_training.data.hidden import HiddenNames, hidden_names
-from cg3d_training.data.household import (
-    HouseholdSet,
-    held_out,
-    is_open,
-    load_household,
-    positives,
-)
-from cg3d_training.data.names import NameMatcher
+from cg3d_training.data.household import positives
+from cg3d_training.data.training_data import TrainingData, training_data
 from cg3d_training.encoders import EncoderSpec, build_encoder, encoder_spec
 from cg3d_training.losses import centred_rows, contrastive_loss, nameless_loss, text_mean, unit_rows
 from cg3d_training.runs.card import write_card
@@ -59,85 +42,6 @@ from cg3d_training.runs.loggers import check_loggers
 from cg3d_training.runs.run import BEST, RESULT, Run
 from cg3d_training.runs.zero_shot import zero_shot
 from cg3d_training.temperature import Temperature, check_temperature
-
-
-@dataclass(frozen=True)
-class TrainingData:
-    """What a run trains on and what it is checked on.
-
-    Attributes:
-        vocabulary: names and CLIP's vectors for them.
-        train: the objects to learn from, each with at least one name.
-        validation: objects held out; may be empty.
-        hidden: names that neither of them bears.
-        clutter: clouds (n, 3) that no name fits.
-    """
-
-    vocabulary: Vocabulary
-    train: HouseholdSet
-    validation: HouseholdSet
-    hidden: HiddenNames = field(default_factory=HiddenNames)
-    clutter: tuple[NDArray[np.float32], ...] = ()
-
-
-def training_data(config: PretrainConfig) -> TrainingData:
-    """Read the vocabulary and the training split, as the recipe says.
-
-    Raises:
-        TrainingError: files are missing or damaged, or nothing is left to train on.
-    """
-    vocabulary = load_vocabulary(Path(config.data.clip_text))
-    hidden = hidden_names(vocabulary, config.data.hide, config.data.hide_near)
-    curated = read_curated(vocabulary) if config.data.names == "curated" else None
-    matcher = NameMatcher(vocabulary)
-    objects = load_household(Path(config.data.household), matcher, curated)
-    usable = objects.where(
-        lambda o: (
-            o.split == "train"
-            and bool(o.rows)
-            and o.use in ("keep", "low")
-            and not hidden.covers(o.rows)
-            and (is_open(o.licence) or not config.data.open_licences_only)
-        )
-    )
-    share = config.data.validation
-    train = usable.where(lambda o: not held_out(o.kin, share))
-    made = generated_objects(config.data.generated, matcher, config.seed)
-    data = TrainingData(
-        vocabulary,
-        train.and_also(made.where(lambda o: not hidden.covers(o.rows))),
-        usable.where(lambda o: held_out(o.kin, share)),
-        hidden,
-        _clutter(objects, train, config) if config.data.clutter else (),
-    )
-    if len(data.train) < config.optimiser.batch_size:
-        raise TrainingError(
-            f"{config.data.household}: {len(data.train)} objects to train on, fewer than one "
-            f"batch of {config.optimiser.batch_size}"
-        )
-    return data
-
-
-def _clutter(
-    objects: HouseholdSet, train: HouseholdSet, config: PretrainConfig
-) -> tuple[NDArray[np.float32], ...]:
-    """The set's own clutter, then what is made of pieces of the objects to learn from."""
-    own = objects.where(
-        lambda o: (
-            o.split == "train"
-            and o.use == "clutter"
-            and (is_open(o.licence) or not config.data.open_licences_only)
-        )
-    )
-    made = made_clutter(
-        [train.points(i) for i in range(len(train))],
-        config.data.clutter,
-        np.random.default_rng([config.seed, 2]),
-    )
-    return (
-        *(own.points(i) for i in range(len(own))),
-        *(cloud for kind in made.values() for cloud in kind),
-    )
 
 
 def pretrain(
@@ -174,8 +78,8 @@ def pretrain(
     check_temperature(config.loss.temperature, config.loss.learn_temperature)
     device = own_device(device, os.environ, torch.cuda.device_count())
     world = join_world(device)
-    share = world.slice_of(config.optimiser.batch_size)
-    data = training_data(config)
+    share, quiet = world.slice_of(config.optimiser.batch_size), not world.is_first
+    data = training_data(config, quiet)
     if config.keep_best and not (len(data.validation) and config.validate):
         raise TrainingError("keep_best goes by validation: set data.validation and validate")
     torch.manual_seed(config.seed)
@@ -202,7 +106,6 @@ def pretrain(
     labels = labels.to(device)
     taught = [row for row in range(len(vectors)) if row not in data.hidden.rows]
     labels, texts = labels[:, taught], anchors[taught]
-    quiet = not world.is_first
     clouds = OrderedClouds(
         shown, encoder.points, config.data.orders, config.seed, quiet, config.data.partial,
         config.data.cameras, cache,

@@ -24,7 +24,7 @@ def attribution_command(config: str, overrides: tuple[str, ...], output: Path) -
     from cg3d_runtime.bundle.folders import replace_file
     from cg3d_training.attribution import attribution
     from cg3d_training.config import PretrainConfig, load_config
-    from cg3d_training.pretrain import training_data
+    from cg3d_training.data.training_data import training_data
 
     objects = training_data(load_config(PretrainConfig, config, overrides)).train.objects
     replace_file(output, attribution(objects).encode())
