@@ -45,7 +45,7 @@ def test_gradients_are_unscaled_before_they_are_clipped(tmp_path: Path) -> None:
 def test_an_overflow_is_left_out(tmp_path: Path) -> None:
     run = run_of(tmp_path, precision="fp16")
     assert not update(run, 1e9).any()
-    scale = run._scaler.get_scale()
+    scale = run.weights.scaler.get_scale()
     assert scale == 2.0**15  # half of the first
     assert update(run).any()
 

@@ -18,7 +18,7 @@ from cg3d_sdk.recognizer import Recognizer
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.data.clip_text import Vocabulary
 from cg3d_training.evaluation.any_order import embed_any_order
-from cg3d_training.runs.run import RESULT
+from cg3d_training.runs.folder import RESULT
 
 #: As `cg3d-export` writes it: points to choose from, for each that the encoder takes.
 _CANDIDATES = 4

@@ -41,8 +41,9 @@ from cg3d_training.finetuning.voting import plain_logits, voted_logits
 from cg3d_training.runs.card import write_card
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import environment
+from cg3d_training.runs.folder import BEST, CONFIG, RESULT, STATE
 from cg3d_training.runs.loggers import best_validation, check_loggers
-from cg3d_training.runs.run import BEST, RESULT, STATE, Run
+from cg3d_training.runs.run import Run
 
 #: The file that a finished run has.
 RESULTS = "results.json"
@@ -96,7 +97,7 @@ def finetune(
     check_loggers(log)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainingError("fine-tuning runs in one process; start it without torchrun")
-    held = any(output.glob("seed-*/state.safetensors"))
+    held = any(output.glob(f"seed-*/{STATE}"))
     if held and not resume:
         raise TrainingError(
             f"{output} holds runs already: go on with --resume, or choose another folder"
@@ -109,7 +110,7 @@ def finetune(
     data = _load(config, build_encoder(spec).points)
     recipe = json.dumps(dataclasses.asdict(config), indent=1, sort_keys=True)
     if not resume:
-        replace_file(output / "config.json", recipe.encode())
+        replace_file(output / CONFIG, recipe.encode())
     results = []
     for seed in config.seeds:
         own = dataclasses.replace(config, seeds=(seed,))

@@ -23,7 +23,7 @@ from cg3d_training.paper.depth_maps import DepthMaps
 from cg3d_training.paper.pictures import ImageTower, of_clouds, view_vectors
 from cg3d_training.paper.protocol import Protocol, prepared
 from cg3d_training.paper.words import BundleWords, Words
-from cg3d_training.runs.run import RESULT
+from cg3d_training.runs.folder import RESULT
 
 _AT_ONCE = 32
 

@@ -1,38 +1,33 @@
-"""A training run in progress: weights, their running mean, optimiser, epoch, and its files."""
+"""A training run in progress: the encoder's weights, how far it came, and its files."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 import torch
-from safetensors.torch import save as to_bytes
 from torch import Tensor
 
-from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
-from cg3d_training.checkpoint import cpu_state, read_tensors
-from cg3d_training.config import PretrainConfig, from_dict
+from cg3d_training.checkpoint import cpu_state
+from cg3d_training.config import PretrainConfig
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder
 from cg3d_training.finetuning.config import FinetuneConfig
 from cg3d_training.runs.chunks import in_chunks
 from cg3d_training.runs.compiling import Function, compiled
-from cg3d_training.runs.distributed import ALONE, World, same_start, sum_gradients
+from cg3d_training.runs.distributed import ALONE, World, same_start
 from cg3d_training.runs.draws import EpochDraws
-from cg3d_training.runs.environment import note_resume, note_start
-from cg3d_training.runs.loggers import LOG, Logger, best_validation, open_loggers
+from cg3d_training.runs.folder import RunFolder, tensors_below
+from cg3d_training.runs.loggers import best_validation
 from cg3d_training.runs.meter import Meter
-from cg3d_training.runs.optimiser import learning_rate, make_optimiser
-from cg3d_training.runs.precision import autocast, loss_scaler
+from cg3d_training.runs.optimiser import learning_rate
+from cg3d_training.runs.precision import autocast
 from cg3d_training.runs.stop import StoppedError, StopRequest
+from cg3d_training.runs.weights import Weights
 from cg3d_training.temperature import Temperature
 from cg3d_training.triplets.config import TripletConfig
-
-STATE, RESULT, BEST = "state.safetensors", "checkpoint.safetensors", "best.safetensors"
 
 #: The recipes of all kinds of run.
 AnyConfig = PretrainConfig | FinetuneConfig | TripletConfig
@@ -57,6 +52,7 @@ class Run(Generic[C]):
         meter: the progress bar; steps say to it when they wait for data.
         device: kind of device that it trains on, "cpu" or "cuda".
         embed_ordered: the encoder's, compiled where the recipe says so; for `through`.
+        weights: the encoder's, with their optimiser and running mean.
         stop: to be entered while `end_step` is called.
     """
 
@@ -77,20 +73,15 @@ class Run(Generic[C]):
         self.temperature = temperature or Temperature(1.0)
         self.epoch = 0
         self.trained_seconds = 0.0
-        decay = [p for p in encoder.parameters() if p.ndim > 1]
-        rest = [p for p in encoder.parameters() if p.ndim <= 1]
-        rest += self.temperature.parameters()
-        self._parameters = [*decay, *rest]
-        self.device = self._parameters[0].device.type
+        same_start(encoder, world)
+        self.weights = Weights(
+            encoder, config.optimiser, config.precision, world, self.temperature.parameters()
+        )
+        self.device = self.weights.device.type
         self.embed_ordered: Function = encoder.embed_ordered
         if not isinstance(config, FinetuneConfig) and config.compile:
             self.embed_ordered = compiled(self.embed_ordered, self.device, world.size == 1)
-        same_start(encoder, world)
-        self._optimiser = make_optimiser(config.optimiser, decay, rest)
-        self._scaler = loss_scaler(config.precision, self.device)
         self.stop = StopRequest(world)
-        self._steps = 0
-        self._average = {k: v.detach().clone() for k, v in encoder.state_dict().items()}
         self._inside: tuple[list[float], dict[str, Any], dict[str, Tensor]] | None = None
         its = config.optimiser
         if config.validate < 0:
@@ -98,7 +89,7 @@ class Run(Generic[C]):
         self.meter = Meter(
             output.name, its.epochs, steps_per_epoch, clouds or its.batch_size, not world.is_first
         )
-        self._log_names, self._loggers = log, tuple[Logger, ...]()
+        self._folder = RunFolder(output, config, world, log)
 
     def through(self, function: Function, points: Tensor) -> Tensor:
         """What the encoder makes of points, in the precision and the chunks of the recipe.
@@ -116,35 +107,18 @@ class Run(Generic[C]):
 
     def step(self, loss: Tensor) -> None:
         """One update of the weights and of their running mean."""
-        for group in self._optimiser.param_groups:
-            group["lr"] = self.lr() * group.get("factor", 1.0)
-        self._optimiser.zero_grad()
-        self._scaler.scale(loss).backward()  # type: ignore[no-untyped-call]
-        sum_gradients(self.encoder.parameters(), self.world, self.temperature.parameters())
-        self._scaler.unscale_(self._optimiser)
-        torch.nn.utils.clip_grad_norm_(self._parameters, self.config.optimiser.clip_norm)
-        self._scaler.step(self._optimiser)
-        self._scaler.update()
-        self.temperature.clamp()
-        self._steps += 1
-        # A young mean follows faster, so that it never remembers the random start.
-        decay = min(self.config.optimiser.ema, (1 + self._steps) / (10 + self._steps))
-        for key, value in self.encoder.state_dict().items():
-            if value.is_floating_point():
-                self._average[key].lerp_(value, 1 - decay)
-            else:
-                self._average[key].copy_(value)
+        self.weights.step(loss, self.lr(), self.temperature.clamp)
 
     def lr(self) -> float:
         """The learning rate of the next step."""
-        return learning_rate(self.config.optimiser, self._steps / self.steps_per_epoch)
+        return learning_rate(self.config.optimiser, self.weights.steps / self.steps_per_epoch)
 
     def averaged(self) -> PointEncoder:
         """A copy of the encoder with the mean weights, in eval mode."""
         with torch.random.fork_rng(devices=[]):  # its first weights are not to be seen by any draw
             copy = build_encoder(self.spec)
-        copy.load_state_dict(self._average)
-        return copy.to(self._parameters[0].device).eval()
+        copy.load_state_dict(self.weights.average)
+        return copy.to(self.weights.device).eval()
 
     def validates(self) -> bool:
         """Whether this process checks on held-out objects after this epoch."""
@@ -170,8 +144,7 @@ class Run(Generic[C]):
         """
         entry = entry | self.meter.epoch_facts()
         self.meter.note({k: v for k, v in entry.items() if k.startswith("validation")})
-        for logger in self._loggers:
-            logger.epoch(self.meter.steps_taken, entry)
+        self._folder.log_epoch(self.meter.steps_taken, entry)
         self.epoch = entry["epoch"] + 1
         self._save({"epoch": self.epoch, "seconds": entry["seconds"]}, {})
 
@@ -221,23 +194,14 @@ class Run(Generic[C]):
     def took_step(self, loss: float, name: str = "loss") -> None:
         """Show and log a step, after its update."""
         self.meter.tick(loss, name)
-        for logger in self._loggers:
-            logger.step(self.meter.steps_taken, {name: loss, "lr": self.lr()})
+        self._folder.log_step(self.meter.steps_taken, {name: loss, "lr": self.lr()})
 
     def _save(self, about: dict[str, Any], more: dict[str, Tensor]) -> None:
         if not self.world.is_first:
             return
-        tensors = {f"encoder.{k}": v for k, v in cpu_state(self.encoder).items()}
-        tensors |= {f"average.{k}": v for k, v in cpu_state(self._average).items()}
-        for i, parameter in enumerate(self._parameters):
-            state = self._optimiser.state[parameter]
-            held = {k: v for k, v in state.items() if v is not None}  # SGD without momentum
-            tensors |= {f"optimiser.{i}.{k}": v for k, v in cpu_state(held).items()}
+        values, tensors = self.weights.state("encoder")
         tensors |= {f"temperature.{k}": v for k, v in cpu_state(self.temperature).items()}
-        about = about | {"steps": self._steps, "scaler": self._scaler.state_dict()}
-        metadata = {"state": json.dumps(about), "config": self._config_json()}
-        tensors |= self.further_state()
-        replace_file(self.output / STATE, to_bytes(tensors | more, metadata))
+        self._folder.save(about | values, tensors | self.further_state() | more)
 
     def further_state(self) -> dict[str, Tensor]:
         """What a kind of run trains beside the encoder, for the state."""
@@ -252,16 +216,7 @@ class Run(Generic[C]):
         Raises:
             TrainingError: it does.
         """
-        if (self.output / STATE).exists():
-            raise TrainingError(
-                f"{self.output} holds a run already: go on with --resume, or choose another folder"
-            )
-        if not self.world.is_first:
-            return
-        replace_file(self.output / "config.json", self._config_json().encode())
-        note_start(self.output, self.world.size)
-        replace_file(self.output / LOG, b"")
-        self._open_loggers()
+        self._folder.start()
 
     def load(self) -> None:
         """Go on where the state left off.
@@ -270,32 +225,10 @@ class Run(Generic[C]):
             TrainingError: there is no state, it belongs to another recipe, or it stands within an
                 epoch of another number of processes or of another kind of device.
         """
-        if not (self.output / STATE).is_file():
-            raise TrainingError(
-                f"{self.output / STATE}: no such file, so there is no run to go on with; start "
-                "one without --resume"
-            )
-        tensors, metadata = read_tensors(self.output / STATE)
-        if not self._is_recipe(metadata.get("config", "{}")):
-            raise TrainingError(
-                f"{self.output} was trained with another recipe; resume with the same one "
-                "(config.json beside the state) or choose another --output"
-            )
-        about = json.loads(metadata["state"])
-        self.epoch, self._steps = about["epoch"], about["steps"]
-        self.trained_seconds = about["seconds"]
-        self.encoder.load_state_dict(tensors_below(tensors, "encoder."))
+        about, tensors = self._folder.saved()
+        self.epoch, self.trained_seconds = about["epoch"], about["seconds"]
+        self.weights.restore("encoder", about, tensors)
         self.temperature.load_state_dict(tensors_below(tensors, "temperature."))
-        if about["scaler"]:
-            self._scaler.load_state_dict(about["scaler"])
-        device = self._parameters[0].device
-        self._average = {k: v.to(device) for k, v in tensors_below(tensors, "average.").items()}
-        for i, parameter in enumerate(self._parameters):
-            state = tensors_below(tensors, f"optimiser.{i}.")
-            # The count of steps stays on the CPU, where torch keeps it.
-            self._optimiser.state[parameter] = {
-                k: v if k == "step" else v.to(device) for k, v in state.items()
-            }
         self.restore_further(tensors)
         if inside := about.get("inside"):
             if inside["processes"] != self.world.size:
@@ -309,34 +242,10 @@ class Run(Generic[C]):
                     f"--device {inside['device']}, not {self.device}"
                 )
             self._inside = inside["losses"], inside["draws"], tensors_below(tensors, "draws.")
-        if not self.world.is_first:
-            return
-        lines = (self.output / LOG).read_text(encoding="utf-8").splitlines()[: self.epoch]
-        replace_file(self.output / LOG, "".join(line + "\n" for line in lines).encode())
-        note_resume(self.output, self.world.size, self.epoch)
-        self._open_loggers(len(self._inside[0]) if self._inside else 0)
+        done = len(self._inside[0]) if self._inside else 0
+        self._folder.go_on(self.epoch, self.epoch * self.steps_per_epoch + done)
 
     def close(self) -> None:
         """End the bar and the logs."""
         self.meter.close()
-        for logger in self._loggers:
-            logger.close()
-
-    def _open_loggers(self, done: int = 0) -> None:
-        steps = self.epoch * self.steps_per_epoch + done
-        self._loggers = open_loggers(self._log_names, self.output, steps, self.config)
-
-    def _is_recipe(self, saved: str) -> bool:
-        # A key that is newer than the run has its default in it.
-        try:
-            return from_dict(type(self.config), json.loads(saved), "state") == self.config
-        except TrainingError:
-            return False
-
-    def _config_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self.config), indent=1, sort_keys=True)
-
-
-def tensors_below(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
-    """Those whose names begin with a prefix, without it."""
-    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+        self._folder.close()

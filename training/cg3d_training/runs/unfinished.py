@@ -9,10 +9,9 @@ from typing import Generic, TypeVar
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.config import from_dict
+from cg3d_training.runs.folder import CONFIG, STATE
 from cg3d_training.runs.loggers import LOG
-from cg3d_training.runs.run import STATE
 
-_CONFIG = "config.json"
 #: How deep below a folder runs are looked for.
 _DEPTHS = ("", "*/", "*/*/")
 
@@ -42,11 +41,11 @@ def read_run(folder: Path, kind: type[C]) -> Unfinished[C]:
     Raises:
         TrainingError: it is not the folder of a run of this kind, or it holds no state.
     """
-    file = folder / _CONFIG
+    file = folder / CONFIG
     states = [*folder.glob(STATE), *folder.glob(f"*/{STATE}")]
     if not file.is_file() or not states:
         raise TrainingError(
-            f"{folder}: there is no run to resume (a run has {_CONFIG} and {STATE}); "
+            f"{folder}: there is no run to resume (a run has {CONFIG} and {STATE}); "
             "start one without --resume"
         )
     try:
@@ -74,10 +73,10 @@ def newest_unfinished(folder: Path, kind: type[C], result: str, recipe: C | None
     Raises:
         TrainingError: there is none.
     """
-    files = [file for depth in _DEPTHS for file in sorted(folder.glob(depth + _CONFIG))]
+    files = [file for depth in _DEPTHS for file in sorted(folder.glob(depth + CONFIG))]
     found: list[Unfinished[C]] = []
     for place in (file.parent for file in files):
-        if (place / result).exists() or (place.parent / _CONFIG).exists():
+        if (place / result).exists() or (place.parent / CONFIG).exists():
             continue  # done, or one seed's part of a run
         try:
             found.append(read_run(place, kind))

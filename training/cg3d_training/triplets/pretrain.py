@@ -39,8 +39,8 @@ from cg3d_training.runs.distributed import (
 )
 from cg3d_training.runs.draws import EpochDraws
 from cg3d_training.runs.environment import run_facts
+from cg3d_training.runs.folder import BEST, RESULT
 from cg3d_training.runs.loggers import check_loggers
-from cg3d_training.runs.run import BEST, RESULT
 from cg3d_training.runs.zero_shot import zero_shot
 from cg3d_training.teachers import DeepPrompts, Teacher, load_teacher
 from cg3d_training.temperature import Temperature, check_temperature

@@ -13,8 +13,9 @@ from cg3d_training.checkpoint import cpu_state
 from cg3d_training.config import OptimiserConfig
 from cg3d_training.encoders import EncoderSpec, PointEncoder
 from cg3d_training.runs.distributed import ALONE, World, same_start, sum_gradients
+from cg3d_training.runs.folder import tensors_below
 from cg3d_training.runs.optimiser import learning_rate
-from cg3d_training.runs.run import Run, tensors_below
+from cg3d_training.runs.run import Run
 from cg3d_training.teachers import DeepPrompts
 from cg3d_training.temperature import Temperature
 from cg3d_training.triplets.config import TripletConfig
