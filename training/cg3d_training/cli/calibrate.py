@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cg3d_training.cli.options import FOLDER, json_option
+
 if TYPE_CHECKING:
     from cg3d_training.unknown.report import UnknownReport
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
 _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 
 
@@ -22,9 +23,9 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "-o", "--output", required=True, type=click.Path(path_type=Path), metavar="DIR",
     help="Where the calibrated bundle goes; may be BUNDLE itself.",
 )  # fmt: skip
-@click.option("--household", required=True, type=_FOLDER, help="Folder of the household set.")
-@click.option("--clip-text", required=True, type=_FOLDER, help="Folder of CLIP text vectors.")
-@click.option("--tabletop", type=_FOLDER, help="Folder of the tabletop scans, for the report.")
+@click.option("--household", required=True, type=FOLDER, help="Folder of the household set.")
+@click.option("--clip-text", required=True, type=FOLDER, help="Folder of CLIP text vectors.")
+@click.option("--tabletop", type=FOLDER, help="Folder of the tabletop scans, for the report.")
 @click.option(
     "--world", "worlds", multiple=True, type=_FILE,
     help="A furnished world (.npz) whose pieces are fitted to; may come more than once.",
@@ -33,7 +34,7 @@ _FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
     "--unseen-world", "unseen_worlds", multiple=True, type=_FILE,
     help="The same, for the report.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@json_option("The report as JSON.")
 def calibrate_command(
     bundle: Path,
     output: Path,

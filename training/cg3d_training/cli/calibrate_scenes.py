@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cg3d_training.cli.options import json_option
+
 if TYPE_CHECKING:
     from cg3d_training.unknown.scenes import Rates
 
@@ -22,7 +24,7 @@ if TYPE_CHECKING:
     "--flats", default=40, show_default=True, type=click.IntRange(4), help="How many to ask."
 )
 @click.option("--seed", default=0, show_default=True, type=click.IntRange(0), help="Of the flats.")
-@click.option("--json", "as_json", is_flag=True, help="What was measured as JSON.")
+@json_option("What was measured as JSON.")
 def calibrate_scenes_command(
     bundle: Path, output: Path, flats: int, seed: int, as_json: bool
 ) -> None:

@@ -6,13 +6,15 @@ from pathlib import Path
 
 import click
 
+from cg3d_training.cli.options import json_option
+
 
 @click.command("doctor")
 @click.option(
     "--data", multiple=True, type=click.Path(path_type=Path), metavar="FOLDER",
     help="A folder to train on: is it there, and what is in it? May be given again.",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="All findings as JSON.")
+@json_option("All findings as JSON.")
 def doctor_command(data: tuple[Path, ...], as_json: bool) -> None:
     """Say what this machine has for training, and how to get what it lacks.
 

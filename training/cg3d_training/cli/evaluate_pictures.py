@@ -9,9 +9,15 @@ from pathlib import Path
 import click
 
 from cg3d_training.cli.evaluate_zeroshot import MAP_NAMES
-from cg3d_training.cli.options import chosen_device, device_option, use_threads
-
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+from cg3d_training.cli.options import (
+    FOLDER,
+    chosen_device,
+    data_option,
+    device_option,
+    json_option,
+    threads_option,
+    use_threads,
+)
 
 
 @click.command("pictures")
@@ -24,16 +30,13 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help="A row of the teacher with the prompts of a run of pretrain-triplets, or of their file; "
     "may be given several times.",
 )  # fmt: skip
-@click.option("--shards", type=_FOLDER, help="Test pictures, of `cg3d-train prepare`.")
-@click.option("--train-shards", type=_FOLDER, help="Pictures that a probe learns from.")
+@click.option("--shards", type=FOLDER, help="Test pictures, of `cg3d-train prepare`.")
+@click.option("--train-shards", type=FOLDER, help="Pictures that a probe learns from.")
 @click.option(
     "--dataset", "datasets", multiple=True, metavar="SET",
     help="A labelled set whose clouds are drawn as depth maps; as for `evaluate zeroshot`.",
 )  # fmt: skip
-@click.option(
-    "--data", default="data", show_default=True, type=click.Path(path_type=Path),
-    help="Where sets are looked for by their names.",
-)  # fmt: skip
+@data_option()
 @click.option(
     "--views", type=click.Choice(MAP_NAMES), default="prepared", show_default=True,
     help="How depth maps are drawn; `prepared` as those that `prepare --renderer depth` makes.",
@@ -43,8 +46,8 @@ _FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
     help='As for `evaluate zeroshot`; default paper ("This is a {}").',
 )  # fmt: skip
 @click.option("--probe", is_flag=True, help="Also Table 5; needs the extra [probe].")
-@click.option("--json", "as_json", is_flag=True, help="All results as JSON.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
+@json_option("All results as JSON.")
+@threads_option
 @device_option
 def pictures_command(
     teacher: str, prompts: tuple[str, ...], shards: Path | None, train_shards: Path | None,

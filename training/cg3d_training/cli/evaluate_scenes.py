@@ -8,13 +8,12 @@ from pathlib import Path
 
 import click
 
+from cg3d_training.cli.options import json_option, layout_option, threads_option
+
 
 @click.command("scenes")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--dataset", required=True, type=click.Choice(["s3dis", "scannet", "worlds", "tabletop"]),
-    help="Layout of PATH.",
-)  # fmt: skip
+@layout_option
 @click.option("--bundle", type=click.Path(path_type=Path), help="Default: the shipped one.")
 @click.option("--query", "queries", multiple=True, metavar="WORD", help="Ask this alone; several.")
 @click.option(
@@ -27,8 +26,8 @@ import click
 )  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), metavar="N", help="The first N scenes alone.")
 @click.option("--per-word", is_flag=True, help="Also every question.")
-@click.option("--json", "as_json", is_flag=True, help="All answers as JSON.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
+@json_option("All answers as JSON.")
+@threads_option
 def scenes_command(
     path: Path, dataset: str, bundle: Path | None, queries: tuple[str, ...], ways: tuple[str, ...],
     clusters: int, limit: int | None, per_word: bool, as_json: bool, threads: int | None,

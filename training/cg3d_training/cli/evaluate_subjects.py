@@ -7,16 +7,17 @@ from pathlib import Path
 
 import click
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+from cg3d_training.cli.options import FOLDER, json_option, threads_option, use_threads
+
 #: As `cg3d_training.evaluation.tasks.PARTS`, which is not imported for a help text.
 _PARTS = ("whole", "rotations", "views", "tabletop", "corruptions", "points", "hidden")
 
 
 @click.command("subjects")
 @click.argument("subjects", nargs=-1, type=click.Path(path_type=Path))
-@click.option("--household", type=_FOLDER, help="Folder of the household set.")
-@click.option("--clip-text", type=_FOLDER, help="Folder of CLIP text vectors (the vocabulary).")
-@click.option("--tabletop", type=_FOLDER, help="Folder of the tabletop scans.")
+@click.option("--household", type=FOLDER, help="Folder of the household set.")
+@click.option("--clip-text", type=FOLDER, help="Folder of CLIP text vectors (the vocabulary).")
+@click.option("--tabletop", type=FOLDER, help="Folder of the tabletop scans.")
 @click.option(
     "--part",
     "parts",
@@ -25,14 +26,14 @@ _PARTS = ("whole", "rotations", "views", "tabletop", "corruptions", "points", "h
     help="Ask this alone; may be given several times. Default: all that there are data for.",
 )
 @click.option("--curated", is_flag=True, help="Also ask by the table of names written by hand.")
-@click.option("--json", "as_json", is_flag=True, help="All results, by class too, as JSON.")
+@json_option("All results, by class too, as JSON.")
 @click.option(
     "--plots",
     type=click.Path(file_okay=False, path_type=Path),
     metavar="DIR",
     help="Write pictures there; needs the extra [plots].",
 )
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
+@threads_option
 def evaluate_command(
     subjects: tuple[Path, ...],
     household: Path | None,
@@ -56,7 +57,6 @@ def evaluate_command(
       cg3d-train evaluate runs/tiny-bundle runs/small/checkpoint.safetensors --part whole \\
         --household ../shared/data/household --clip-text ../shared/data/clip-text
     """
-    from cg3d_training.cli.options import use_threads
     from cg3d_training.data.clip_text import load_vocabulary
     from cg3d_training.data.curated import read_curated
     from cg3d_training.evaluation.plots import check_plots, write_plots

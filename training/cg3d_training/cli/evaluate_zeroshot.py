@@ -8,7 +8,14 @@ from pathlib import Path
 
 import click
 
-from cg3d_training.cli.options import chosen_device, device_option, use_threads
+from cg3d_training.cli.options import (
+    chosen_device,
+    data_option,
+    device_option,
+    json_option,
+    threads_option,
+    use_threads,
+)
 
 #: As `cg3d_training.paper.protocol.PROTOCOLS` and `.depth_maps.DEPTH_MAPS`, which are not imported
 #: for a help text.
@@ -23,10 +30,7 @@ MAP_NAMES = ("pointclip", "official", "official-single", "prepared")
     help="modelnet10, modelnet40, scanobjectnn (also _obj_bg and _obj_only), household, "
     "NAME=FOLDER, or a folder; may be given several times.",
 )  # fmt: skip
-@click.option(
-    "--data", default="data", show_default=True, type=click.Path(path_type=Path),
-    help="Where sets are looked for by their names.",
-)  # fmt: skip
+@data_option()
 @click.option(
     "--text", "text", metavar="SOURCE",
     help="Text vectors: open_clip:MODEL[:WEIGHTS], slip:FILE, or a folder of vectors. Bundles have "
@@ -60,8 +64,8 @@ MAP_NAMES = ("pointclip", "official", "official-single", "prepared")
     help="Its depth maps: PointCLIP's six, the official code's three or first, or one as prepared.",
 )  # fmt: skip
 @click.option("--per-class", is_flag=True, help="Also every class.")
-@click.option("--json", "as_json", is_flag=True, help="All results as JSON.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
+@json_option("All results as JSON.")
+@threads_option
 @device_option
 def zeroshot_command(
     subjects: tuple[Path, ...], datasets: tuple[str, ...], data: Path, text: str | None,

@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from cg3d_training.cli.options import data_option, layout_option
+
 _PATH = click.Path(path_type=Path)
 _OUTPUT = click.option(
     "-o", "--output", required=True, type=click.Path(dir_okay=False, path_type=Path),
@@ -18,10 +20,7 @@ _BUNDLE = click.option("--bundle", type=_PATH, help="Default: the shipped one.")
 
 def _dataset(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
-        click.option(
-            "--data", default="data", show_default=True, type=_PATH,
-            help="Where sets are looked for by their names.",
-        ),
+        data_option(),
         click.option(
             "--dataset", default="household", show_default=True, metavar="SET",
             help="As for `evaluate zeroshot`; its test split.",
@@ -111,10 +110,7 @@ def retrieval_command(
 
 @figure_group.command("scene")
 @click.argument("path", type=click.Path(exists=True, path_type=Path))
-@click.option(
-    "--dataset", required=True, type=click.Choice(["s3dis", "scannet", "worlds", "tabletop"]),
-    help="Layout of PATH.",
-)  # fmt: skip
+@layout_option
 @click.option("--scene", "name", metavar="NAME", help="Which; default: the first.")
 @click.option("--query", "queries", multiple=True, required=True, metavar="WORD")
 @click.option(

@@ -6,9 +6,11 @@ from pathlib import Path
 
 import click
 
+from cg3d_training.cli.options import FOLDER
+
 
 @click.command("index")
-@click.argument("folder", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("folder", type=FOLDER)
 def index_command(folder: Path) -> None:
     """Index the .tar files in FOLDER, so that `pretrain-triplets` can read them.
 

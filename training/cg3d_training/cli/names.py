@@ -9,20 +9,20 @@ from typing import TYPE_CHECKING
 
 import click
 
+from cg3d_training.cli.options import FOLDER, json_option
+
 if TYPE_CHECKING:
     from cg3d_training.data.household import HouseholdObject
     from cg3d_training.data.names import NameMatcher
 
-_FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
-
 
 @click.command("names")
-@click.option("--household", required=True, type=_FOLDER, help="Folder of the household set.")
-@click.option("--clip-text", required=True, type=_FOLDER, help="Folder of CLIP text vectors.")
+@click.option("--household", required=True, type=FOLDER, help="Folder of the household set.")
+@click.option("--clip-text", required=True, type=FOLDER, help="Folder of CLIP text vectors.")
 @click.option("--split", type=click.Choice(["train", "test"]), help="Only this split.")
 @click.option("--curated", is_flag=True, help="By the table written by hand.")
 @click.option("--top", default=30, show_default=True, help="Lines of each list.")
-@click.option("--json", "as_json", is_flag=True, help="Everything, name by name, as JSON.")
+@json_option("Everything, name by name, as JSON.")
 def names_command(
     household: Path, clip_text: Path, split: str | None, curated: bool, top: int, as_json: bool
 ) -> None:

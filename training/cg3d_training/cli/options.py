@@ -1,4 +1,4 @@
-"""Options that every command which trains has, and what they mean for torch."""
+"""Options that several commands have, and what they mean for torch."""
 
 from __future__ import annotations
 
@@ -12,9 +12,22 @@ import click
 from cg3d_training.cli.resume import HERE
 
 Command = Callable[..., Any]
+Option = Callable[[Command], Command]
+
+#: A folder that is there.
+FOLDER = click.Path(exists=True, file_okay=False, path_type=Path)
+
+threads_option = click.option(
+    "--threads", type=click.IntRange(1), help="CPU threads; default: all cores."
+)
+
+layout_option = click.option(
+    "--dataset", required=True, type=click.Choice(["s3dis", "scannet", "worlds", "tabletop"]),
+    help="Layout of PATH.",
+)  # fmt: skip
 
 
-def training_options(folder: str) -> Callable[[Command], Command]:
+def training_options(folder: str) -> Option:
     """--config, --output, --set, --resume, --logger and --threads.
 
     Args:
@@ -43,9 +56,7 @@ def training_options(folder: str) -> Callable[[Command], Command]:
             "--logger", "log", multiple=True, type=click.Choice(["tensorboard", "wandb"]),
             help="Log there too; log.jsonl is always written. May be given twice.",
         ),
-        click.option(
-            "--threads", type=click.IntRange(1), help="CPU threads; default: all cores."
-        ),
+        threads_option,
     ]  # fmt: skip
 
     def decorate(command: Command) -> Command:
@@ -54,6 +65,26 @@ def training_options(folder: str) -> Callable[[Command], Command]:
         return command
 
     return decorate
+
+
+def json_option(what: str) -> Option:
+    """--json, as `as_json`.
+
+    Args:
+        what: it prints, for its help.
+    """
+    return click.option("--json", "as_json", is_flag=True, help=what)
+
+
+def data_option(what: str = "Where sets are looked for by their names.") -> Option:
+    """--data, the folder for `cg3d_training.paper.sets.find_set`.
+
+    Args:
+        what: it is, for its help.
+    """
+    return click.option(
+        "--data", default="data", show_default=True, type=click.Path(path_type=Path), help=what
+    )
 
 
 def device_option(command: Command) -> Command:
@@ -68,7 +99,7 @@ def cpu_device_option(command: Command) -> Command:
     )
 
 
-def _device(default: str, text: str) -> Callable[[Command], Command]:
+def _device(default: str, text: str) -> Option:
     return click.option(
         "--device", default=default, show_default=True, help=text,
         type=click.Choice(["auto", "cpu", "cuda"]),

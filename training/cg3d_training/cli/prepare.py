@@ -9,11 +9,13 @@ from typing import Literal
 
 import click
 
+from cg3d_training.cli.options import FOLDER, json_option
+
 _COUNT = click.IntRange(min=1)
 
 
 @click.command("prepare")
-@click.argument("source", type=click.Path(exists=True, file_okay=False, path_type=Path))
+@click.argument("source", type=FOLDER)
 @click.option(
     "-o", "--output", required=True, type=click.Path(file_okay=False, path_type=Path),
     help="Folder to write, or to go on with.",
@@ -66,7 +68,7 @@ _COUNT = click.IntRange(min=1)
     "--contact-sheet", type=click.Path(dir_okay=False, path_type=Path),
     help="Also write one view of each object on a sheet (.png or .jpg).",
 )  # fmt: skip
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON.")
+@json_option("The report as JSON.")
 def prepare_command(
     source: Path,
     output: Path,

@@ -9,30 +9,33 @@ from pathlib import Path
 import click
 
 from cg3d_training.cli.evaluate_zeroshot import PROTOCOL_NAMES
-from cg3d_training.cli.options import chosen_device, device_option, use_threads
+from cg3d_training.cli.options import (
+    FOLDER,
+    chosen_device,
+    data_option,
+    device_option,
+    json_option,
+    threads_option,
+    use_threads,
+)
 
 
 @click.command("table")
 @click.argument("which", type=click.Choice(["2", "3", "figure5"]), metavar="2|3|figure5")
-@click.argument(
-    "runs", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
-)
+@click.argument("runs", nargs=-1, required=True, type=FOLDER)
 @click.option("--voted", is_flag=True, help="2, figure5: accuracies with voting.")
 @click.option(
     "--plot", type=click.Path(dir_okay=False, path_type=Path), metavar="PNG",
     help="figure5: draw it too; needs the extra [plots].",
 )  # fmt: skip
 @click.option("--dataset", metavar="SET", help="3: as for `evaluate zeroshot`.")
-@click.option(
-    "--data", default="data", show_default=True, type=click.Path(path_type=Path),
-    help="3: where the set is looked for by its name.",
-)  # fmt: skip
+@data_option("3: where the set is looked for by its name.")
 @click.option("--phrasing", "phrasings", multiple=True, help="3: as for `evaluate zeroshot`.")
 @click.option("--protocol", type=click.Choice(PROTOCOL_NAMES), default="sdk", show_default=True,
               help="3: as for `evaluate zeroshot`.")  # fmt: skip
 @click.option("--points", type=click.IntRange(2), metavar="N", help="3: points of a cloud.")
-@click.option("--json", "as_json", is_flag=True, help="Every run, as JSON.")
-@click.option("--threads", type=click.IntRange(1), help="CPU threads; default: all cores.")
+@json_option("Every run, as JSON.")
+@threads_option
 @device_option
 def table_command(
     which: str, runs: tuple[Path, ...], voted: bool, plot: Path | None, dataset: str | None,

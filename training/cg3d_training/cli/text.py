@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from cg3d_training.cli.options import FOLDER, json_option
+
 if TYPE_CHECKING:
     from cg3d_training.text.evaluate import TextReport, TextScores
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 @click.option(
     "--clip-text",
     "folder",
-    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    type=FOLDER,
     required=True,
     help="Folder of CLIP's text vectors: names.json and one .npz.",
 )
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     type=float,
     help="Share of the names not shown, to measure how the encoder does for unknown ones.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@json_option("Print the report as JSON.")
 def text_command(
     folder: Path,
     output: Path,
