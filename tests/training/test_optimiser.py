@@ -7,7 +7,9 @@ import torch
 from torch import Tensor
 from torch.nn import Parameter
 
+from cg3d_runtime.errors import TrainingError
 from cg3d_training.config import OptimiserConfig
+from cg3d_training.encoders import create_encoder
 from cg3d_training.runs.optimiser import make_optimiser
 
 
@@ -73,3 +75,12 @@ def test_the_schedule_reaches_matrices_by_its_factor() -> None:
         group["lr"] = 0.0 * group.get("factor", 1.0)
     assert all(not step.any() for step in one_step(optimiser, held).values())
     assert [g.get("factor", 1.0) for g in optimiser.param_groups] == pytest.approx([20.0, 1.0, 1.0])
+
+
+@pytest.mark.parametrize("encoder", ["point_mlp", "point_mlp_elite"])
+def test_muon_without_a_matrix_is_refused(encoder: str) -> None:
+    parameters = list(create_encoder(encoder).parameters())
+    decay, rest = ([p for p in parameters if (p.ndim > 1) is more] for more in (True, False))
+    with pytest.raises(TrainingError, match=r"network has none.*Set optimiser\.kind=adamw"):
+        make_optimiser(OptimiserConfig(kind="muon"), decay, rest)
+    make_optimiser(OptimiserConfig(kind="adamw"), decay, rest)

@@ -172,11 +172,13 @@ def test_shipped_recipes_name_models_that_are_there(shards: Path) -> None:
         assert teacher.token_tower().prefix == 1
 
 
-def test_too_few_objects_and_several_processes_are_refused(
+def test_what_a_teacher_cannot_be_trained_with_is_refused(
     shards: Path, model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with pytest.raises(TrainingError, match="32 objects, fewer than one batch of 64"):
         train_teacher(_recipe(shards, model, "optimiser.batch_size=64"), tmp_path / "run")
+    with pytest.raises(TrainingError, match=r"set optimiser\.chunk=0"):
+        train_teacher(_recipe(shards, model, "optimiser.chunk=8"), tmp_path / "run")
     monkeypatch.setenv("WORLD_SIZE", "2")
     with pytest.raises(TrainingError, match="one process"):
         train_teacher(_recipe(shards, model), tmp_path / "run")

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch.nn import Parameter
 
+from cg3d_runtime.errors import TrainingError
 from cg3d_training.config import OptimiserConfig
 
 #: A matrix with fewer rows or columns is a handful of vectors, which AdamW moves.
@@ -20,6 +21,9 @@ def make_optimiser(
     """What the recipe names; only those in `decay` take weight decay.
 
     A group's `lr` is that of the recipe times its `factor`.
+
+    Raises:
+        TrainingError: Muon is asked for, and there is no matrix to move.
     """
     if config.kind == "muon":
         return _Muon(config, decay, rest)
@@ -46,6 +50,11 @@ class _Muon(torch.optim.Optimizer):
         factor = config.matrix_lr / config.lr
         matrices = [p for p in decay if p.ndim == 2 and min(p.shape) >= _NARROWEST]
         others = [p for p in decay if p.ndim != 2 or min(p.shape) < _NARROWEST]
+        if not matrices:
+            raise TrainingError(
+                "optimiser.kind=muon moves matrices, and this network has none: its weights are "
+                f"kernels of convolutions, or narrower than {_NARROWEST}. Set optimiser.kind=adamw"
+            )
         muon = torch.optim.Muon(
             matrices, config.matrix_lr, config.weight_decay / factor, adjust_lr_fn="original"
         )
