@@ -68,6 +68,10 @@ def test_what_is_missing_comes_with_its_line(monkeypatch: pytest.MonkeyPatch) ->
     assert result.exit_code == 0, result.output  # neither is needed by every run
     assert "-> pip install 'cg3d-sdk[wandb]'" in result.output
     assert "-> pip install 'cg3d-sdk[hdf5]'" in result.output
+    without(monkeypatch, "sklearn", "umap")
+    lines = CliRunner().invoke(main, ["doctor"]).output
+    assert "pip install 'cg3d-sdk[probe]'" in lines
+    assert "pip install 'cg3d-sdk[plots]'" in lines
     without(monkeypatch, "open_clip")
     result = CliRunner().invoke(main, ["doctor"])
     assert result.exit_code == 1
@@ -99,6 +103,19 @@ def test_its_lines_name_extras_that_there_are() -> None:
         assert listed, extra
         if distribution != "numpy":  # a dependency of all of it
             assert distribution.lower() in listed[1].lower()
+
+
+def test_every_extra_that_training_code_asks_for_is_looked_for() -> None:
+    """`require(module, extra, why)` in this package and export's, and what doctor lists."""
+    root = Path(__file__).parents[2]
+    asked = set()
+    for folder in (root / "training/cg3d_training", root / "export/cg3d_export"):
+        for file in folder.rglob("*.py"):
+            found = re.findall(r'require\(\s*"([\w.]+)",\s*"(\w+)"', file.read_text("utf-8"))
+            asked |= {(module.split(".")[0], extra) for module, extra in found}
+    listed = {(module, extra) for _, module, extra, _ in (*NEEDED, *OPTIONAL)}
+    assert ("sklearn", "probe") in asked
+    assert {extra for _, extra in asked} <= {extra for _, extra in listed}
 
 
 def test_gpus_are_told_with_their_memory(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -45,6 +45,9 @@ OPTIONAL = (
     ("fsspec", "fsspec", "stream", "shards in an object store"),
     ("ray", "ray", "ray", "`prepare` over a cluster"),
     ("moderngl", "moderngl", "gl", "drawing views with OpenGL"),
+    ("scikit-learn", "sklearn", "probe", "linear probes, `evaluate pictures --probe`"),
+    ("matplotlib", "matplotlib", "plots", "`figure`, `table figure5 --plot`, `evaluate --plots`"),
+    ("umap-learn", "umap", "plots", "`figure umap`, `evaluate --plots`"),
 )
 
 
