@@ -300,6 +300,24 @@ def test_everything_but_the_head_is_taken_over(
     assert network.eval()(torch.randn(2, 64, 3)).shape == (2, 7)
 
 
+def test_of_a_committee_the_member_that_fits_is_taken() -> None:
+    wide = EncoderSpec("point_transformer", TINY | {"width": 64})
+    specs = [wide, EncoderSpec("point_transformer", TINY), EncoderSpec("point_mlp", MLP)]
+    members = [{"architecture": s.architecture, "sizes": s.sizes} for s in specs]
+    start_spec = EncoderSpec("committee", {"members": members})
+    start = build_encoder(start_spec)
+    for number, its in enumerate(specs):
+        spec = classifier_spec(its, 7)
+        network = build_encoder(spec)
+        load_body(network, spec, start, start_spec)
+        key = {"point_transformer": "reduce_dim.weight", "point_mlp": "embedding.net.0.weight"}
+        name = key[its.architecture]
+        assert torch.equal(network.state_dict()[name], start.members[number].state_dict()[name])
+    deep = classifier_spec(EncoderSpec("point_transformer", TINY | {"width": 48}), 4)
+    with pytest.raises(TrainingError, match="width 64 in place of 48"):
+        load_body(build_encoder(deep), deep, start, start_spec)
+
+
 def test_bodies_that_do_not_fit() -> None:
     start_spec = EncoderSpec("point_transformer", TINY)
     start = build_encoder(start_spec)

@@ -12,6 +12,7 @@ from typing import Any
 import torch
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.encoders.committee import Committee
 from cg3d_training.encoders.registry import EncoderSpec, PointEncoder, build_encoder
 
 #: Sizes that say what comes out; all others say what the body is.
@@ -30,7 +31,8 @@ def load_body(
 
     Args:
         classifier, spec: what to fill, from `classifier_spec`.
-        start, start_spec: an encoder with a projection or a head of any size.
+        start, start_spec: an encoder with a projection or a head of any size; of a committee,
+            the member with the classifier's sizes.
 
     Returns:
         Sizes without weights that differ, such as `points`: name to (start's, classifier's).
@@ -38,6 +40,8 @@ def load_body(
     Raises:
         TrainingError: the bodies are not alike.
     """
+    if isinstance(start, Committee) and spec.architecture != start_spec.architecture:
+        start, start_spec = _member(start, spec)
     if spec.architecture != start_spec.architecture:
         raise TrainingError(
             f"the recipe trains a {spec.architecture}, the checkpoint holds a "
@@ -58,6 +62,23 @@ def load_body(
         for key, value in weights.items():
             value.copy_(found[key])
     return changed
+
+
+def _member(committee: Committee, spec: EncoderSpec) -> tuple[PointEncoder, EncoderSpec]:
+    """The first member whose weights fit; if none does, the first of all, to say why."""
+    keys = _body_keys(spec)
+    shapes = {k: v.shape for k, v in build_encoder(spec).state_dict().items() if k in keys}
+    members = [
+        (member, EncoderSpec(str(raw["architecture"]), dict(raw["sizes"])))
+        for member, raw in zip(committee.members, committee.config.members, strict=True)
+        if isinstance(member, PointEncoder)
+    ]
+
+    def fits(member: PointEncoder) -> bool:
+        found = member.state_dict()
+        return all(key in found and found[key].shape == shape for key, shape in shapes.items())
+
+    return next((pair for pair in members if fits(pair[0])), members[0])
 
 
 def _body_keys(spec: EncoderSpec) -> set[str]:
