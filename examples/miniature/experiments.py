@@ -43,6 +43,8 @@ LOSSES: dict[str, tuple[str, ...]] = {
     "both": ("prompts.tokens=0",),
     "both-prompts": (),
 }
+#: CG3D-depth of the paper's Tables 4 and 5: as the last row, with depth maps for pictures.
+DEPTH = "depth"
 #: Fine-tuning: shares of the labelled objects.
 SHARES = (0.1, 1.0)
 STARTS = ("scratch", "cg3d")
@@ -76,17 +78,25 @@ def teacher_job(out: Path, length: Length, batch: int) -> None:
     write_json(folder / "done.json", {**_since(began), "objects": record["objects"]})
 
 
+def run_folder(out: Path, seed: int, losses: str) -> Path:
+    """Where a run of CG3D lies; that on depth maps apart, since it is no row of Table 3."""
+    if losses == DEPTH:
+        return out / DEPTH / f"seed-{seed}"
+    return out / f"seed-{seed}" / losses
+
+
 def cg3d_job(out: Path, seed: int, losses: str, length: Length) -> None:
     """CG3D on the seen classes, and its zero-shot accuracy on both kinds."""
     began = _clocks()
-    folder = out / f"seed-{seed}" / losses
+    folder = run_folder(out, seed, losses)
     split = json.loads((out / f"seed-{seed}" / "classes.json").read_text("utf-8"))
-    shards = out / f"seed-{seed}" / "seen"
-    copy_classes(out / "objects/train", shards, set(split["seen"]))
-    epochs = length.cg3d * (2 if losses == "both-prompts" else 1)
+    kind = "-depth" if losses == DEPTH else ""
+    shards = out / f"seed-{seed}" / f"seen{kind}"
+    copy_classes(out / f"objects/train{kind}", shards, set(split["seen"]))
+    epochs = length.cg3d * (2 if losses in ("both-prompts", DEPTH) else 1)
     recipe = load_config(TripletConfig, str(HERE / "cg3d.yaml"), [
         f"data.shards={shards}", f"teacher.model={out / 'teacher'}", f"seed={seed}",
-        f"optimiser.epochs={epochs}", *LOSSES[losses],
+        f"optimiser.epochs={epochs}", *LOSSES.get(losses, ()),
     ])  # fmt: skip
     pretrain_triplets(recipe, folder, _begun(folder))
 
@@ -96,11 +106,14 @@ def cg3d_job(out: Path, seed: int, losses: str, length: Length) -> None:
         prompts = load_prompts(read_tensors(folder / PROMPTS)[0])
     test = TripletSet(out / "objects/test", points=1, quiet=True)
     clouds = cloud_vectors(test, folder / CHECKPOINT)
+    depth = TripletSet(out / "objects/test-depth", points=1, quiet=True)
     pictures = picture_vectors(test, teacher, prompts)
+    maps = picture_vectors(depth, teacher, prompts)
     result: dict[str, Any] = _since(began)
     for kind in ("unseen", "seen"):
         result[kind] = zero_shot(clouds, test, split[kind], teacher)
         result[f"pictures_{kind}"] = zero_shot(pictures, test, split[kind], teacher)
+        result[f"depth_maps_{kind}"] = zero_shot(maps, depth, split[kind], teacher)
     write_json(folder / "done.json", result)
 
 

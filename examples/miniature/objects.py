@@ -3,6 +3,7 @@
 OUT/objects/teacher   every class, pictured on white: what the teacher learns from
 OUT/objects/train     every class, on pale colours: what CG3D learns from, less the unseen classes
 OUT/objects/test      other objects of every class, on pale colours
+OUT/objects/train-depth, test-depth   the same objects with depth maps in place of pictures
 
 The teacher's pictures differ a little from those that it has to judge later, as CLIP's do; that is
 what the prompts are for.
@@ -24,7 +25,7 @@ from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.mesh_list import MeshItem, list_meshes
 from cg3d_training.data.samples import Sample, encode_sample
 from cg3d_training.data.shards import INDEX, ShardFolder, write_index, write_shard
-from cg3d_training.data.triplets import TripletSettings, triplet_of
+from cg3d_training.data.triplets import TripletSettings, cloud_triplet, triplet_of
 from cg3d_training.prepare import prepare
 from cg3d_training.shapes.colours import coloured
 
@@ -119,6 +120,22 @@ def prepare_meshes(source: Path, families: Path, out: Path, scale: Scale) -> dic
         listing = chosen["test" if part == "test" else "train"]
         prepare(source, listing, out / part, settings(part, scale, views))
     return {name: len(group) for name, group in sorted(members.items())}
+
+
+def depth_set(source: Path, target: Path, scale: Scale) -> None:
+    """A set again, with depth maps of each object's points for pictures."""
+    if (target / INDEX).is_file():
+        return
+    target.mkdir(parents=True, exist_ok=True)
+    wanted = replace(settings("train", scale), renderer="depth")
+    write_shard(target / "shard-000000.tar", (
+        encode_sample(cloud_triplet(
+            s.points[:, :3].astype(np.float32), s.record["name"], (), s.key, wanted,
+            {"source": s.record["source"], "licence": s.record["licence"]},
+        ))
+        for s in ShardFolder(source)
+    ))  # fmt: skip
+    write_index(target)
 
 
 def copy_classes(source: Path, target: Path, names: set[str]) -> None:

@@ -7,7 +7,7 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-from experiments import LOSSES, SHARES, STARTS
+from experiments import DEPTH, LOSSES, SHARES, STARTS, run_folder
 
 _NAMES = {
     "points-image": "points-image (eq. 4)",
@@ -21,9 +21,10 @@ def collect(out: Path, seeds: list[int], about: dict[str, Any]) -> dict[str, Any
     """All measurements of a run; accuracies are shares."""
 
     def read(seed: int, job: str) -> Any:
-        return json.loads((out / f"seed-{seed}" / job / "done.json").read_text("utf-8"))
+        return json.loads((run_folder(out, seed, job) / "done.json").read_text("utf-8"))
 
     runs = {losses: [read(seed, losses) for seed in seeds] for losses in LOSSES}
+    on_depth = [read(seed, DEPTH) for seed in seeds]
     tuned = {
         f"{start} {share:.0%}": [read(seed, f"finetune-{start}-{share:.0%}") for seed in seeds]
         for share in SHARES
@@ -34,9 +35,11 @@ def collect(out: Path, seeds: list[int], about: dict[str, Any]) -> dict[str, Any
                  for kind in ("unseen", "seen")}
         for losses, group in runs.items()
     }  # fmt: skip
-    pictures = {
-        "without prompts": _pictures(runs["both"]), "with prompts": _pictures(runs["both-prompts"])
-    }  # fmt: skip
+    towers = {
+        "without prompts": runs["both"],
+        "with prompts": runs["both-prompts"],
+        "with prompts of depth maps": on_depth,
+    }
     first = runs["both"]
     against = {
         losses: _spread([
@@ -61,22 +64,26 @@ def collect(out: Path, seeds: list[int], about: dict[str, Any]) -> dict[str, Any
                          for kind in ("unseen", "seen")},
         "zero_shot": zero_shot,
         "unseen_less_both": against,
-        "teacher_pictures": pictures,
+        "teacher_pictures": {name: _shown(group, "pictures") for name, group in towers.items()},
+        "teacher_depth_maps": {name: _shown(group, "depth_maps") for name, group in towers.items()},
+        "depth": {kind: _spread([run[kind]["accuracy"] for run in on_depth])
+                  for kind in ("unseen", "seen")},
         "finetune": {name: _spread([run["accuracy"] for run in group])
                      for name, group in tuned.items()},
         "finetune_objects": {name: group[0]["objects"] for name, group in tuned.items()},
         "finetune_cg3d_less_scratch": gain,
         "job_cpu_seconds": {
             **{name: [run["cpu_seconds"] for run in group] for name, group in runs.items()},
+            DEPTH: [run["cpu_seconds"] for run in on_depth],
             **{f"finetune {name}": [run["cpu_seconds"] for run in group]
                for name, group in tuned.items()},
         },
     }  # fmt: skip
 
 
-def _pictures(runs: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
+def _shown(runs: list[dict[str, Any]], what: str) -> dict[str, dict[str, Any]]:
     return {
-        kind: _spread([run[f"pictures_{kind}"]["accuracy"] for run in runs])
+        kind: _spread([run[f"{what}_{kind}"]["accuracy"] for run in runs])
         for kind in ("unseen", "seen")
     }
 
@@ -101,11 +108,17 @@ def as_markdown(results: dict[str, Any]) -> str:
             f"| {_NAMES[losses]} | {_percent(row['unseen'])} | {_percent(row['seen'])} "
             f"| {_percent(less, signed=True) if less else ''} |"
         )
-    for name, row in results["teacher_pictures"].items():
-        lines.append(
-            f"| *teacher on pictures, {name}* | {_percent(row['unseen'])} "
-            f"| {_percent(row['seen'])} | |"
-        )
+    row = results["depth"]
+    lines.append(
+        f"| both, and prompts, on depth maps | {_percent(row['unseen'])} "
+        f"| {_percent(row['seen'])} | |"
+    )
+    for what in ("pictures", "depth maps"):
+        for name, row in results[f"teacher_{what.replace(' ', '_')}"].items():
+            lines.append(
+                f"| *teacher on {what}, {name}* | {_percent(row['unseen'])} "
+                f"| {_percent(row['seen'])} | |"
+            )
     lines += ["", "| labelled objects | from scratch | from CG3D | CG3D less scratch |",
               "|---|---|---|---|"]  # fmt: skip
     for share in SHARES:

@@ -21,11 +21,13 @@ from typing import Any
 import click
 import torch
 from experiments import (
+    DEPTH,
     LOSSES,
     SHARES,
     Length,
     cg3d_job,
     finetune_job,
+    run_folder,
     teacher_job,
     unseen_classes,
 )
@@ -33,6 +35,7 @@ from objects import (
     SETS,
     Scale,
     class_names,
+    depth_set,
     generate_set,
     labelled_set,
     prepare_meshes,
@@ -81,6 +84,8 @@ def main(output: Path, objects: str, families: Path, seeds: str, workers: int, q
         length = Length(teacher=160, cg3d=180)
 
     about = make_objects(output / "objects", objects, families, scale)
+    for part in ("train", "test"):
+        depth_set(output / "objects" / part, output / f"objects/{part}-depth", scale)
     names = class_names(output / "objects/test")
     labelled_set(
         output / "objects" / ("teacher" if objects == "generated" else "train"),
@@ -107,10 +112,13 @@ def main(output: Path, objects: str, families: Path, seeds: str, workers: int, q
     teacher: Job = (output / "teacher/done.json", teacher_job, (output, length, batch))
     do([teacher, *tuning("scratch")], "teacher; from scratch", workers, log)
     pretraining: list[Job] = [
-        (output / f"seed-{seed}" / losses / "done.json", cg3d_job, (output, seed, losses, length))
-        for losses in reversed(LOSSES)  # the longest first
+        (
+            run_folder(output, seed, losses) / "done.json",
+            cg3d_job, (output, seed, losses, length),
+        )
+        for losses in (DEPTH, *reversed(LOSSES))  # the longest first
         for seed in numbers
-    ]
+    ]  # fmt: skip
     do(pretraining, "CG3D", workers, log)
     do(tuning("cg3d"), "fine-tuning", workers, log)
 

@@ -8,10 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
 from cg3d_training.checkpoint import load_checkpoint
+from cg3d_training.data.samples import decode_view
 from cg3d_training.data.shards import ShardFolder
 
 FOLDER = Path(__file__).parents[2] / "examples" / "miniature"
@@ -50,11 +52,23 @@ def test_it_runs_and_goes_on_where_it_stopped(
     seed = tmp_path / "out" / "seed-2"
     split = json.loads((seed / "classes.json").read_text())
     assert split["unseen"]
-    assert trained_on == [set(split["seen"])] * 4
+    assert trained_on == [set(split["seen"])] * 5  # four losses, and depth maps
     assert not set(split["unseen"]) & set(split["seen"])
-    for losses in experiments.LOSSES:
-        record = load_checkpoint(seed / losses / "checkpoint.safetensors").record
+    for losses in (*experiments.LOSSES, experiments.DEPTH):
+        folder = experiments.run_folder(tmp_path / "out", 2, losses)
+        record = load_checkpoint(folder / "checkpoint.safetensors").record
         assert record["labels"] == record["captions"] == len(split["seen"])
+    # The same objects, with depth maps: grey to a JPEG's rounding, on white.
+    drawn, shown = (
+        list(ShardFolder(tmp_path / f"out/objects/{part}")) for part in ("train", "train-depth")
+    )
+    assert [s.record["name"] for s in drawn] == [s.record["name"] for s in shown]
+    for one, other in zip(drawn, shown, strict=True):
+        places = [np.sort(s.points[:, :3].astype(float), axis=0) for s in (one, other)]
+        np.testing.assert_allclose(*places, atol=2e-3)
+        pixels = decode_view(other.views[0]).astype(int)
+        assert np.ptp(pixels, axis=2).max() <= 2
+        assert pixels[0, 0].min() > 240
     # The teacher has met all of them.
     taught = {s.record["name"] for s in ShardFolder(tmp_path / "out/objects/teacher")}
     assert taught == set(split["seen"]) | set(split["unseen"])
@@ -66,7 +80,7 @@ def test_it_runs_and_goes_on_where_it_stopped(
     (tmp_path / "out" / "results.json").unlink()
     again = CliRunner().invoke(run.main, arguments, catch_exceptions=False)
     assert again.exit_code == 0, again.output
-    assert len(trained_on) == 5  # the one that was not done, and nothing else
+    assert len(trained_on) == 6  # the one that was not done, and nothing else
     repeated = json.loads((tmp_path / "out" / "results.json").read_text())
     assert repeated["zero_shot"] == results["zero_shot"]
 
@@ -92,15 +106,16 @@ def test_families_are_words_of_names(run: Any) -> None:
 
 
 def test_spreads_are_of_the_seeds(run: Any, tmp_path: Path) -> None:
+    from experiments import run_folder
     from results import as_markdown, collect
 
     for seed, right in ((1, 0.5), (2, 0.7)):
-        for job in ("points-image", "points-text", "both", "both-prompts"):
+        for job in ("points-image", "points-text", "both", "both-prompts", "depth"):
             own = right + (0.1 if job == "both-prompts" else 0.0)
             one = {"accuracy": own, "chance": 0.25, "objects": 8, "right": 1}
-            kinds = ("unseen", "seen", "pictures_unseen", "pictures_seen")
+            kinds = [a + b for a in ("", "pictures_", "depth_maps_") for b in ("unseen", "seen")]
             run.write_json(
-                tmp_path / f"seed-{seed}" / job / "done.json",
+                run_folder(tmp_path, seed, job) / "done.json",
                 {"cpu_seconds": 1.0} | dict.fromkeys(kinds, one),
             )
         for start, gain in (("scratch", 0.0), ("cg3d", 0.1 * seed)):
@@ -116,4 +131,6 @@ def test_spreads_are_of_the_seeds(run: Any, tmp_path: Path) -> None:
     table = as_markdown(results)
     assert "| both (eq. 7) | 60.0 ± 14.1 | 60.0 ± 14.1 |  |" in table
     assert "| both, and prompts (eq. 9) | 70.0 ± 14.1 | 70.0 ± 14.1 | +10.0 ± 0.0 |" in table
+    assert "| *teacher on depth maps, with prompts* | 70.0 ± 14.1 | 70.0 ± 14.1 | |" in table
+    assert "| both, and prompts, on depth maps | 60.0 ± 14.1 | 60.0 ± 14.1 | |" in table
     assert "| 10% (5) | 40.0 ± 0.0 | 55.0 ± 7.1 | +15.0 ± 7.1 |" in table
