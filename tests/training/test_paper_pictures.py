@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from sklearn.linear_model import LogisticRegression
 from small_benchmarks import write_hdf5
 from small_clip import small_teacher
-from small_triplets import made_shards
+from small_triplets import TINY, made_shards
 from torch.nn import functional
 
 from cg3d_runtime.errors import DependencyError, TrainingError
@@ -24,7 +24,13 @@ from cg3d_training.data.labelled import LabelledClouds
 from cg3d_training.data.triplet_set import PictureForm
 from cg3d_training.paper import probe as probe_module
 from cg3d_training.paper.depth_maps import DEPTH_MAPS
-from cg3d_training.paper.pictures import ImageTower, of_clouds, of_shards, view_vectors
+from cg3d_training.paper.pictures import (
+    ImageTower,
+    of_clouds,
+    of_shards,
+    open_prompts,
+    view_vectors,
+)
 from cg3d_training.paper.probe import linear_probe
 from cg3d_training.paper.reported import TABLE_4, TABLE_5
 from cg3d_training.render.pointclip import pointclip_views
@@ -133,6 +139,47 @@ def test_the_command_makes_tables_4_and_5(tmp_path: Path, small_model: Path, sha
         ([*common, "--teacher", tmp_path], "should hold names.json"),
     ]:
         assert message in run(*arguments).output
+
+
+def test_prompts_for_depth_maps_from_files_to_the_row(tmp_path: Path, small_model: Path) -> None:
+    """CG3D-depth by commands alone: `prepare`, `pretrain-triplets`, `evaluate pictures`."""
+    weights = tmp_path / "clip.safetensors"  # a CLIP from a path
+    save_file(small_teacher().model.state_dict(), weights)
+    (tmp_path / "test").mkdir()
+    made_shards(tmp_path / "test", 0, 12)
+    meshes = tmp_path / "test/meshes"
+    made = CliRunner().invoke(main, [
+        "prepare", str(meshes), "-o", str(tmp_path / "depth"), "--renderer", "depth", "--points",
+        "128", "--size", "16", "--views", "2", "--workers", "1",
+    ])  # fmt: skip
+    assert made.exit_code == 0, made.output
+    recipe = tmp_path / "depth.yaml"
+    recipe.write_text(json.dumps({
+        "encoder": "point_transformer_small", "encoder_sizes": TINY,
+        "optimiser": {"epochs": 4, "batch_size": 4}, "prompts": {"tokens": 2, "lr": 5.0},
+    }))  # fmt: skip
+    trained = CliRunner().invoke(main, [
+        "pretrain-triplets", "--config", str(recipe), "-o", str(tmp_path / "run"),
+        "--set", f"data.shards={tmp_path / 'depth'}", "--set", f"teacher.model={small_model}",
+        "--set", f"teacher.weights={weights}", "--device", "cpu",
+    ])  # fmt: skip
+    assert trained.exit_code == 0, trained.output
+    shown = ["--shards", tmp_path / "depth", "--teacher", f"open_clip:{small_model}:{weights}"]
+    prompts = ["--prompts", f"CG3D-depth={tmp_path / 'run'}"]
+    found = json.loads(run(*shown, *prompts, "--json").stdout)
+    assert [(r["method"], r["words"]["clouds"]) for r in found] == [
+        ("PointCLIP", 12), ("CG3D-depth", 12),
+    ]  # fmt: skip
+    # The row is what the teacher says through the trained prompts, by its own two towers.
+    teacher, (pictures,) = small_teacher(), of_shards([tmp_path / "depth"])
+    assert pictures.classes == ("airplane", "bottle", "mug", "table")
+    made_of = torch.cat([pictures.make(row, PictureForm.of(teacher)) for row in range(12)])
+    texts = ["This is an airplane", *(f"This is a {name}" for name in pictures.classes[1:])]
+    words = functional.normalize(teacher.encode_text(teacher.tokenise(texts)), dim=1)
+    learnt = open_prompts(tmp_path / "run")
+    for row, own in zip(found, (None, learnt), strict=True):
+        answers = (teacher.encode_image(made_of, own) @ words.T).argmax(dim=1).numpy()
+        assert row["words"]["top1"] == pytest.approx((answers == pictures.labels).mean())
 
 
 def test_without_scikit_learn(monkeypatch: pytest.MonkeyPatch) -> None:

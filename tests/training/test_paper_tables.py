@@ -159,4 +159,8 @@ def test_table_3(config: TripletConfig, household: Path, tmp_path: Path) -> None
     assert rows[2][3] == "-"
     assert "give --dataset" in run("3", tmp_path / "runs").output
     assert "no finished run" in run("3", household, "--dataset", household).output
+    other("images again", texts=False)
+    twice = run("3", tmp_path / "runs", "--dataset", household)
+    assert twice.exit_code == 1
+    assert "seed 1 of the same losses is in" in twice.output
     assert load_checkpoint(tmp_path / "runs/all/checkpoint.safetensors").recipe["seed"] == 1

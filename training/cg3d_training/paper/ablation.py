@@ -52,21 +52,42 @@ def measure_ablation(
         device: for torch.
 
     Raises:
-        TrainingError: a folder holds no such run, or its teacher cannot be loaded.
+        TrainingError: a folder holds no such run, its teacher cannot be loaded, or the same seed
+            of the same losses comes twice.
     """
+    runs = _once(folders)
     teachers: dict[TeacherConfig, TeacherWords] = {}
     results = []
-    for folder, checkpoint in _runs(folders):
-        recipe = from_dict(TripletConfig, checkpoint.recipe, f"{folder}: its recipe")
+    for folder, checkpoint, recipe in runs:
         its = recipe.teacher
         if its not in teachers:
             teacher = load_teacher(its.kind, its.model, its.weights).to(device)
             teachers[its] = TeacherWords(teacher, Path(its.model).name, device)
         contender = EncoderContender(checkpoint, folder.name, teachers[its], device)
         hits = zero_shot(contender, "", clouds, templates, protocol).hits
-        losses = (recipe.loss.images, recipe.loss.texts, recipe.prompts.tokens > 0)
-        results.append(Ablated(losses, recipe.seed, hits.top1, folder))
+        results.append(Ablated(_losses(recipe), recipe.seed, hits.top1, folder))
     return results
+
+
+def _losses(recipe: TripletConfig) -> tuple[bool, bool, bool]:
+    return recipe.loss.images, recipe.loss.texts, recipe.prompts.tokens > 0
+
+
+def _once(folders: Sequence[Path]) -> list[tuple[Path, Checkpoint, TripletConfig]]:
+    """The runs with their recipes, before any is measured."""
+    runs = []
+    seen: dict[tuple[tuple[bool, bool, bool], int], Path] = {}
+    for folder, checkpoint in _runs(folders):
+        recipe = from_dict(TripletConfig, checkpoint.recipe, f"{folder}: its recipe")
+        key = (_losses(recipe), recipe.seed)
+        if key in seen:
+            raise TrainingError(
+                f"seed {recipe.seed} of the same losses is in {seen[key]} and in {folder} (on "
+                f"{recipe.data.shards}); leave one out"
+            )
+        seen[key] = folder
+        runs.append((folder, checkpoint, recipe))
+    return runs
 
 
 def _runs(folders: Sequence[Path]) -> list[tuple[Path, Checkpoint]]:
