@@ -49,7 +49,7 @@ def write_h5(file: Path, data: np.ndarray, label: np.ndarray) -> None:
         out["normal"] = np.zeros_like(data)
 
 
-def write_hdf5(folder: Path) -> dict[str, np.ndarray]:
+def write_hdf5(folder: Path, points: int = 16) -> dict[str, np.ndarray]:
     """Two files for training, one for testing, every class in each split."""
     rng = np.random.default_rng(0)
     (folder / "shape_names.txt").write_text("\n".join(CLASSES_40) + "\n")
@@ -57,7 +57,7 @@ def write_hdf5(folder: Path) -> dict[str, np.ndarray]:
     for split, files in (("train", 2), ("test", 1)):
         lines = [f"data/modelnet40_ply_hdf5_2048/ply_data_{split}{i}.h5" for i in range(files)]
         (folder / f"{split}_files.txt").write_text("\n".join(lines) + "\n")
-        data = rng.normal(size=(80, 16, 3)).astype("f4")
+        data = rng.normal(size=(80, points, 3)).astype("f4")
         label = rng.permutation(np.repeat(np.arange(40), 2)).astype("u1")[:, None]
         for i, rows in enumerate(np.array_split(np.arange(80), files)):
             write_h5(folder / f"ply_data_{split}{i}.h5", data[rows], label[rows])

@@ -24,6 +24,7 @@ from cg3d_training.data.labelled import LabelledClouds
 from cg3d_training.data.triplet_set import PictureForm
 from cg3d_training.paper import probe as probe_module
 from cg3d_training.paper.depth_maps import DEPTH_MAPS
+from cg3d_training.paper.image_tables import measure_pictures
 from cg3d_training.paper.pictures import (
     ImageTower,
     of_clouds,
@@ -33,6 +34,7 @@ from cg3d_training.paper.pictures import (
 )
 from cg3d_training.paper.probe import linear_probe
 from cg3d_training.paper.reported import TABLE_4, TABLE_5
+from cg3d_training.paper.words import TeacherWords
 from cg3d_training.render.pointclip import pointclip_views
 from cg3d_training.teachers import DeepPrompts
 
@@ -98,6 +100,33 @@ def test_pointclips_maps_reach_the_tower_as_depths() -> None:
     maps = pointclip_views(unit_sphere(cloud).xyz)
     assert made.shape == (6, 3, 255, 255)
     np.testing.assert_allclose(made[:, 1, ::2, ::2], maps, atol=1e-6)
+
+
+def test_the_probes_of_the_table_are_scikit_learns_on_the_views_side_by_side() -> None:
+    teacher, kinds = small_teacher(), ("flat", "long", "round")
+    rng = np.random.default_rng(0)
+    splits = {}
+    for split, count in (("train", 24), ("test", 30)):
+        labels = np.arange(count) % 3
+        scales = np.array([[1, 0.4, 1], [0.5, 1, 0.5], [1, 1, 1]])[labels][:, None]
+        clouds = (rng.normal(size=(count, 60, 3)) * scales).astype(np.float32)
+        splits[split] = of_clouds(
+            "made", LabelledClouds(kinds, clouds, labels), DEPTH_MAPS["official"]
+        )
+    towers = [ImageTower("plain", teacher), ImageTower("tuned", teacher, prompts_for(teacher))]
+    words = TeacherWords(teacher, "small")
+    found = measure_pictures(towers, words, ["This is a {}"], splits["test"], splits["train"])
+    train, test = view_vectors(towers, splits["train"]), view_vectors(towers, splits["test"])
+    for result, learnt, shown in zip(found, train, test, strict=True):
+        assert learnt.shape == (24, 3, 12)
+        direct = LogisticRegression(C=0.316, max_iter=1000)
+        direct.fit(learnt.reshape(24, 36), splits["train"].labels)
+        assert result.probe is not None
+        right = direct.score(shown.reshape(30, 36), splits["test"].labels)
+        assert result.probe.top1 == pytest.approx(right, abs=1e-12)
+        assert result.trained_on == 24
+        assert 1 / 3 < right < 1
+    assert found[0].probe != found[1].probe  # prompts change what a probe sees
 
 
 def run(*arguments: object) -> Result:

@@ -9,12 +9,17 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from click.testing import CliRunner, Result
+from safetensors.torch import save_file
+from small_benchmarks import write_hdf5, write_variants
+from small_clip import small_teacher
 from small_encoders import TINY
 
-from cg3d_training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
 from cg3d_training.cli.main import main
 from cg3d_training.config import OptimiserConfig
+from cg3d_training.encoders import EncoderSpec, build_encoder, encoder_spec
 from cg3d_training.finetuning.config import FinetuneConfig, LabelledConfig, VotingConfig
 from cg3d_training.finetuning.finetune import finetune
 from cg3d_training.paper.reported import TABLE_2, TABLE_3
@@ -126,11 +131,66 @@ def test_runs_of_finetune_come_to_tables(tmp_path: Path) -> None:
     assert f"| 100% (16) | {plain} (2 runs) | - |" in lines
 
 
+def test_table_2_and_figure_5_from_the_published_layouts(tmp_path: Path) -> None:
+    """By commands alone: `finetune` on both sets as they are published, then `table`."""
+    sets = {"modelnet40": tmp_path / "modelnet40_ply_hdf5_2048", "scanobjectnn": tmp_path / "h5"}
+    for folder in sets.values():
+        folder.mkdir()
+    write_hdf5(sets["modelnet40"], 80)
+    write_variants(sets["scanobjectnn"])
+    start = tmp_path / "start.safetensors"
+    base = encoder_spec("point_transformer")
+    spec = EncoderSpec(base.architecture, base.sizes | TINY)
+    weights = cpu_state(build_encoder(spec))
+    save_checkpoint(start, Checkpoint(spec, weights, torch.zeros(512), 10.0, {}, {}))
+    recipe = tmp_path / "small.yaml"
+    recipe.write_text(json.dumps({
+        "encoder": "point_transformer", "encoder_sizes": TINY, "seeds": [1, 2],
+        "optimiser": {"epochs": 1, "batch_size": 8}, "voting": {"views": 0},
+        "data": {"candidates": 64},
+    }))  # fmt: skip
+
+    def tuned(name: str, *more: str) -> list[float]:
+        out = tmp_path / "runs" / f"{name}{''.join(more)}".replace("/", "_")
+        done = CliRunner().invoke(main, [
+            "finetune", "--config", str(recipe), "-o", str(out), "--device", "cpu", "--set",
+            f"data.set={name}", "--set", f"data.folder={sets[name]}", *more,
+        ])  # fmt: skip
+        assert done.exit_code == 0, done.output
+        seeds = json.loads((out / "results.json").read_text())["seeds"]
+        return [100 * seed["plain"]["overall"] for seed in seeds]
+
+    def cell(values: list[float]) -> str:
+        return f"{statistics.mean(values):.2f}% ± {statistics.stdev(values):.2f} (2 runs)"
+
+    found = {
+        (name, way): cell(tuned(name, *more))
+        for name in sets
+        for way, more in (("scratch", ()), ("cg3d", ("--from", str(start))))
+    }
+    half = tuned("modelnet40", "--set", "data.share=0.5")
+    lines = run("2", tmp_path / "runs").output.splitlines()
+    for line, way in zip(lines[2:], ("scratch", "cg3d"), strict=True):
+        paper = TABLE_2["point_transformer", way]
+        cells = [
+            f"{found[name, way]} | {paper[name][0]:.2f} ± {paper[name][1]:.2f}"
+            for name in ("modelnet40", "scanobjectnn")
+        ]
+        assert line == f"| point_transformer | {way} | {' | '.join(cells)} |"
+    curves = run("figure5", tmp_path / "runs", "--plot", tmp_path / "five.png").output
+    assert f"| point_transformer | modelnet40 | 50% (40) | {cell(half)} | - | - |" in curves
+    assert f"| 100% (80) | {found['modelnet40', 'scratch']} |" in curves
+    assert (tmp_path / "five.png").is_file()
+
+
 def test_table_3(config: TripletConfig, household: Path, tmp_path: Path) -> None:
     """One real run; the others are the same weights with other recipes, so equal in accuracy."""
+    weights = tmp_path / "clip.safetensors"
+    save_file(small_teacher().model.state_dict(), weights)
+    teacher = dataclasses.replace(config.teacher, weights=str(weights))
     optimiser = dataclasses.replace(config.optimiser, epochs=1)
     made = pretrain_triplets(
-        dataclasses.replace(config, optimiser=optimiser), tmp_path / "runs" / "all"
+        dataclasses.replace(config, teacher=teacher, optimiser=optimiser), tmp_path / "runs/all"
     )
 
     def other(name: str, seed: int = 1, tokens: int = 0, **loss: Any) -> Checkpoint:
@@ -145,7 +205,10 @@ def test_table_3(config: TripletConfig, household: Path, tmp_path: Path) -> None
     other("images", texts=False)
     other("texts", images=False)
     other("again", 2, images=False)
-    found = run("3", tmp_path / "runs", "--dataset", household, "--points", 64)
+    scans = tmp_path / "h5_files"
+    scans.mkdir()
+    write_variants(scans)
+    found = run("3", tmp_path / "runs", "--dataset", "scanobjectnn", "--data", tmp_path)
     assert found.exit_code == 0, found.output
     rows = [line.split(" | ") for line in found.stdout.splitlines()[2:]]
     assert [(*row[:3], row[4], row[5]) for row in rows] == [
@@ -154,7 +217,8 @@ def test_table_3(config: TripletConfig, household: Path, tmp_path: Path) -> None
         ("| yes", "yes", "-", "0", "23.9 |"),
         ("| yes", "yes", "yes", "1", "25.6 |"),
     ]
-    single = json.loads(run("3", tmp_path / "runs/all", "--dataset", household, "--json").stdout)
+    assert " scanobjectnn | runs |" in found.stdout
+    single = json.loads(run("3", tmp_path / "runs/all", "--dataset", scans, "--json").stdout)
     assert rows[1][3] == f"{single[0]['top1']:.2%} ± 0.00"
     assert rows[2][3] == "-"
     assert "give --dataset" in run("3", tmp_path / "runs").output

@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.cli.main import main
 from cg3d_training.data.shapenet import SYNSETS, list_shapenet_core, read_shapenet55
+from cg3d_training.data.shards import ShardFolder
 
 PLANE, SCREEN, CHAIR = "02691156", "03211117", "03001627"
 FILES = [
@@ -148,6 +151,43 @@ def test_core(tmp_path: Path) -> None:
     ]
     assert found.objects[0].path == tmp_path / PLANE / "c3" / "models" / "model_normalized.obj"
     assert found.missing == (gone,)
+
+
+def test_core_goes_into_shards_by_the_lists_of_cg3d(tmp_path: Path) -> None:
+    """`prepare` on the published folders: names are those of the synsets, not of the files."""
+    core, pack = tmp_path / "ShapeNetCore.v2", tmp_path / "ShapeNet55"
+    core.mkdir()
+    pack.mkdir()
+    write_core(core)
+    write_pack(pack)
+    (core / PLANE / "c3" / "models" / "model_normalized.obj").unlink()
+    listing = tmp_path / "train_img.txt"
+    listing.write_text(f"{CHAIR}-a1.npy\n{PLANE}-c3.npy\n")
+    common = ["--points", "64", "--size", "16", "--views", "1", "--workers", "1"]
+
+    def prepared(source: Path, out: str, *more: str) -> dict[str, str]:
+        arguments = ["prepare", str(source), "-o", str(tmp_path / out), *common, *more]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        samples = ShardFolder(tmp_path / out)
+        return {sample.record["source"]: sample.record["name"] for sample in samples}
+
+    mesh = "models/model_normalized.obj"
+    everything = prepared(core, "all")
+    assert everything == {f"{CHAIR}/{m}/{mesh}": "chair" for m in ("a1", "b2")}
+    assert f"{PLANE}/c3" in (tmp_path / "all/broken.jsonl").read_text()
+    assert prepared(core, "train", "--names", str(listing)) == {f"{CHAIR}/a1/{mesh}": "chair"}
+    assert f"{PLANE}/c3" in (tmp_path / "train/broken.jsonl").read_text()
+    train = str(pack / "shapenet_render/train_img.txt")
+    assert prepared(pack, "depth", "--renderer", "depth", "--names", train) == {
+        f"shapenet_pc/{FILES[0]}": "airplane", f"shapenet_pc/{FILES[1]}": "monitor",
+    }  # fmt: skip
+    assert len(prepared(pack, "depth-all", "--renderer", "depth")) == 3
+    listing.write_text("chair.npy\n")
+    refused = CliRunner().invoke(
+        main, ["prepare", str(core), "-o", str(tmp_path / "x"), "--names", str(listing)]
+    )
+    assert "is not SYNSET-MODEL.npy" in refused.output
 
 
 def test_damaged_core(tmp_path: Path) -> None:

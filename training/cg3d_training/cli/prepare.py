@@ -23,7 +23,8 @@ _COUNT = click.IntRange(min=1)
 @click.option(
     "--names", type=click.Path(exists=True, dir_okay=False, path_type=Path),
     help="CSV or JSON list of the meshes: file, name, and if known caption, license, creator, up. "
-    "Without it, names come from the file names.",
+    "Of ShapeNet one of its own lists (train_img.txt). Without it, names come from the file names, "
+    "of ShapeNet from its synsets.",
 )  # fmt: skip
 @click.option("--views", type=_COUNT, default=5, show_default=True, help="Pictures of an object.")
 @click.option("--points", type=_COUNT, default=2048, show_default=True, help="Points of an object.")
@@ -96,6 +97,7 @@ def prepare_command(
     Example:
       cg3d-train prepare meshes -o shards --names meshes.csv --contact-sheet sheet.jpg
       cg3d-train prepare scans -o shards --renderer depth
+      cg3d-train prepare ShapeNetCore.v2 --names shapenet_render/train_img.txt -o shapenet-train
     """
     from dataclasses import asdict
 
@@ -104,13 +106,17 @@ def prepare_command(
     from cg3d_training.data.contact_sheet import write_contact_sheet
     from cg3d_training.data.mesh_list import list_meshes
     from cg3d_training.data.meshes import SUFFIXES
+    from cg3d_training.data.shapenet_items import shapenet_items
     from cg3d_training.data.shards import ShardFolder
     from cg3d_training.data.triplets import TripletSettings
     from cg3d_training.prepare import BROKEN, prepare
     from cg3d_training.render.backends import open_renderer
 
     suffixes = (*SUFFIXES, *SEARCHED) if renderer == "depth" else SUFFIXES
-    items = list_meshes(source, names, up, suffixes)
+    own = names is None or names.suffix == ".txt"
+    items = (shapenet_items(source, names) if own else None) or list_meshes(
+        source, names, up, suffixes
+    )
     settings = TripletSettings(points, views, size, seed, renderer, background)
     if renderer != "depth":
         open_renderer(renderer, blender)  # before any work: is it there?

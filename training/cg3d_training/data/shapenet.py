@@ -62,8 +62,8 @@ SYNSETS = dict(
 )
 
 _SYNSET = re.compile(r"\d{8}")
-# Point-BERT's train.txt holds one cloud without an id, 02747177-.npy.
-_CLOUD_FILE = re.compile(r"(\d{8})-([0-9A-Za-z_-]*)\.npy")
+#: A line of the lists. Point-BERT's train.txt holds one cloud without an id, 02747177-.npy.
+CLOUD_FILE = re.compile(r"(\d{8})-([0-9A-Za-z_-]*)\.npy")
 _LARGEST_TAXONOMY = 64_000_000
 
 
@@ -159,11 +159,11 @@ def read_shapenet55(folder: Path, split: Split, lists: Lists = "cg3d") -> ShapeN
             f"{folder} has no {_LIST_FILES[lists, split]}, neither itself nor in "
             f"{' or '.join(_LIST_FOLDERS[1:])}; it lists what lists={lists!r} calls {split}"
         )
-    names = _synset_names(folder)
+    names = synset_names(folder)
     there = {path.name for path in clouds.iterdir()}  # one look, not one a line
     objects = []
     for number, line in enumerate(read_list(listing), start=1):
-        match = _CLOUD_FILE.fullmatch(line)
+        match = CLOUD_FILE.fullmatch(line)
         if match is None:
             raise TrainingError(
                 f"{listing}, line {number}: {line[:80]!r} is not SYNSET-MODEL.npy, such as "
@@ -189,7 +189,7 @@ def list_shapenet_core(folder: Path) -> ShapeNetMeshes:
             f"{folder} has no folder named after a synset, such as 02691156; name the folder that "
             "SYNSET/MODEL/models/model_normalized.obj lies in"
         )
-    names = _synset_names(folder)
+    names = synset_names(folder)
     objects, missing = [], []
     for synset in tqdm(synsets, desc="listing ShapeNetCore", unit="synset", leave=False):
         if synset.name not in names:
@@ -216,8 +216,12 @@ def _find(folder: Path, places: tuple[str, ...], name: str) -> Path | None:
     return next((folder / p / name for p in places if (folder / p / name).is_file()), None)
 
 
-def _synset_names(folder: Path) -> Mapping[str, tuple[str, ...]]:
-    """synset -> names, from the folder's taxonomy or else the built-in first names."""
+def synset_names(folder: Path) -> Mapping[str, tuple[str, ...]]:
+    """synset -> names, the usual one first: the folder's taxonomy, else built-in first names.
+
+    Raises:
+        TrainingError: the taxonomy is damaged.
+    """
     file = _find(folder, _TAXONOMY_FOLDERS, "taxonomy.json")
     raw = _taxonomy(file) if file else SYNSETS
     names = {}
