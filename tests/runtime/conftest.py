@@ -11,6 +11,7 @@ from pathlib import Path
 
 import fake_tensorrt
 import pytest
+from plans_to_run import engine, info  # noqa: F401
 
 from cg3d_runtime.engines import cuda
 

@@ -15,8 +15,8 @@ import pytest
 from fake_tensorrt import FakeTensorRT
 from made_bundles import content, make_bundle
 from made_plans import make_plan, plan_bytes
+from plans_to_run import EMBEDDING, POINTS
 from test_engine_onnx_runtime import network
-from test_engine_tensorrt import EMBEDDING, POINTS
 
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_part
