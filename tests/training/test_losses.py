@@ -8,7 +8,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional
 
-from cg3d_training.losses import centred_rows, contrastive_loss, nce, text_mean, unit_rows
+from cg3d_training.losses import (
+    centred_rows,
+    class_positives,
+    contrastive_loss,
+    diagonal_positives,
+    encoder_loss,
+    nce,
+    prompt_loss,
+    text_mean,
+    unit_rows,
+)
 
 
 def unit(n: int, seed: int) -> torch.Tensor:
@@ -61,3 +71,26 @@ def test_the_space_of_comparison_is_the_runtimes() -> None:
         centred_rows(vectors, mean).numpy(), space.apply(vectors.numpy()), atol=1e-5
     )
     torch.testing.assert_close(unit_rows(vectors).norm(dim=1), torch.ones(50))
+
+
+def test_positives_by_class_and_by_the_diagonal_by_hand() -> None:
+    classes = torch.tensor([3, 5, 3])
+    assert class_positives(classes).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
+    assert diagonal_positives(classes).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
+    a, b = (torch.nn.functional.normalize(torch.randn(3, 5), dim=1) for _ in range(2))
+    logits = a @ b.T / 0.1
+    down, across = logits.log_softmax(dim=0), logits.log_softmax(dim=1)
+    pairs = [(0, 0, 2), (0, 2, 2), (1, 1, 1), (2, 0, 2), (2, 2, 2)]  # row, column, how many
+    by_class = -sum((down[i, j] + across[i, j]) / n for i, j, n in pairs) / 3 / 2
+    torch.testing.assert_close(prompt_loss(a, b, class_positives(classes), 0.1), by_class)
+    alone = -sum(down[i, i] + across[i, i] for i in range(3)) / 3 / 2
+    torch.testing.assert_close(prompt_loss(a, b, diagonal_positives(classes), 0.1), alone)
+
+
+def test_equation_7_is_a_sum_whose_terms_can_be_left_out() -> None:
+    p, i, t = (torch.nn.functional.normalize(torch.randn(6, 5), dim=1) for _ in range(3))
+    eye = torch.eye(6)
+    image, text = contrastive_loss(p, i, eye, 0.2), contrastive_loss(p, t, eye, 0.2)
+    torch.testing.assert_close(encoder_loss(p, i, t, eye, 0.2), image + text)
+    torch.testing.assert_close(encoder_loss(p, i, None, eye, 0.2), image)
+    torch.testing.assert_close(encoder_loss(p, None, t, eye, 0.2), text)

@@ -1,15 +1,11 @@
-"""Pre-training on triplets: who learns when, from what, and that it goes on as it stopped."""
+"""Pre-training on triplets: who learns when and from what, and what a run leaves."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 
-import fsspec
 import numpy as np
 import pytest
 import torch
@@ -22,54 +18,16 @@ from small_triplets import TINY, log
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import load_checkpoint
 from cg3d_training.cli.main import main
-from cg3d_training.config import OptimiserConfig, list_recipes, load_config
-from cg3d_training.data.samples import encode_sample
-from cg3d_training.data.shards import ShardFolder, write_index, write_shard
-from cg3d_training.data.storage import Cache
-from cg3d_training.encoders import build_encoder, encoder_spec
-from cg3d_training.losses import (
-    class_positives,
-    contrastive_loss,
-    diagonal_positives,
-    encoder_loss,
-    prompt_loss,
-)
-from cg3d_training.runs.run import Run
+from cg3d_training.config import OptimiserConfig
 from cg3d_training.teachers import Teacher, load_prompts, load_teacher
 from cg3d_training.triplets import pretrain as triplets
-from cg3d_training.triplets.batches import Loading
 from cg3d_training.triplets.config import (
     PromptConfig,
-    TeacherConfig,
     TripletConfig,
-    TripletDataConfig,
     TripletLossConfig,
 )
 from cg3d_training.triplets.pretrain import pretrain_triplets
 from cg3d_training.triplets.run import TripletRun
-
-
-def test_positives_by_class_and_by_the_diagonal_by_hand() -> None:
-    classes = torch.tensor([3, 5, 3])
-    assert class_positives(classes).tolist() == [[1, 0, 1], [0, 1, 0], [1, 0, 1]]
-    assert diagonal_positives(classes).tolist() == [[1, 0, 0], [0, 1, 0], [0, 0, 1]]
-    a, b = (torch.nn.functional.normalize(torch.randn(3, 5), dim=1) for _ in range(2))
-    logits = a @ b.T / 0.1
-    down, across = logits.log_softmax(dim=0), logits.log_softmax(dim=1)
-    pairs = [(0, 0, 2), (0, 2, 2), (1, 1, 1), (2, 0, 2), (2, 2, 2)]  # row, column, how many
-    by_class = -sum((down[i, j] + across[i, j]) / n for i, j, n in pairs) / 3 / 2
-    torch.testing.assert_close(prompt_loss(a, b, class_positives(classes), 0.1), by_class)
-    alone = -sum(down[i, i] + across[i, i] for i in range(3)) / 3 / 2
-    torch.testing.assert_close(prompt_loss(a, b, diagonal_positives(classes), 0.1), alone)
-
-
-def test_equation_7_is_a_sum_whose_terms_can_be_left_out() -> None:
-    p, i, t = (torch.nn.functional.normalize(torch.randn(6, 5), dim=1) for _ in range(3))
-    eye = torch.eye(6)
-    image, text = contrastive_loss(p, i, eye, 0.2), contrastive_loss(p, t, eye, 0.2)
-    torch.testing.assert_close(encoder_loss(p, i, t, eye, 0.2), image + text)
-    torch.testing.assert_close(encoder_loss(p, i, None, eye, 0.2), image)
-    torch.testing.assert_close(encoder_loss(p, None, t, eye, 0.2), text)
 
 
 @pytest.mark.parametrize(
@@ -158,110 +116,6 @@ def test_they_take_turns_and_do_no_more_than_they_need(
     assert counts == {10}  # not 20: no points went through the encoder at the prompts' steps
 
 
-@pytest.mark.parametrize("save_every", [0, 1])
-def test_an_interrupted_run_ends_like_an_unbroken_one(
-    config: TripletConfig, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, save_every: int
-) -> None:
-    """Stopped at the end of an epoch, and in the middle of one after a step of the prompts."""
-    config = dataclasses.replace(config, save_every=save_every)
-    whole = pretrain_triplets(config, tmp_path / "whole")
-    name = "save_inside" if save_every else "finish_epoch"
-    method = getattr(Run, name)
-
-    def then_break(run: Run[TripletConfig], *arguments: object) -> None:
-        method(run, *arguments)
-        at = run.iteration if isinstance(run, TripletRun) else 0
-        if at == (13 if save_every else 10):
-            raise KeyboardInterrupt
-
-    with monkeypatch.context() as patch:
-        patch.setattr(Run, name, then_break)
-        with pytest.raises(KeyboardInterrupt):
-            pretrain_triplets(config, tmp_path / "broken")
-    resumed = pretrain_triplets(config, tmp_path / "broken", resume=True)
-    for key, value in whole.state_dict.items():
-        assert torch.equal(value, resumed.state_dict[key]), key
-    for file in ("prompts.safetensors", "state.safetensors"):
-        found = load_file(tmp_path / "broken" / file)
-        for key, value in load_file(tmp_path / "whole" / file).items():
-            assert torch.equal(value, found[key]), key
-    for a, b in zip(log(tmp_path / "whole"), log(tmp_path / "broken"), strict=True):
-        clocks = dict.fromkeys(("seconds", "data_seconds", "clouds_per_second"), 0)
-        assert a | clocks == b | clocks
-
-
-def test_two_processes_train_as_one(
-    config: TripletConfig, tmp_path: Path, small_model: Path
-) -> None:
-    """Twenty steps; each loss rests on all updates before it."""
-    recipe = tmp_path / "recipe.json"
-    recipe.write_text(json.dumps(dataclasses.asdict(
-        dataclasses.replace(
-            config, encoder_sizes=TINY | {"drop_path": 0.0},
-            loss=TripletLossConfig(learn_temperature=True),
-        )
-    )))  # fmt: skip
-    program = tmp_path / "train.py"
-    program.write_text(
-        "import sys, open_clip\nfrom cg3d_training.cli.main import main\n"
-        f"open_clip.add_model_config({str(small_model)!r})\n"
-        f"main(['pretrain-triplets', '--config', {str(recipe)!r}, '--threads', '1',\n"
-        "       '--device', 'cpu', '-o', sys.argv[1]])\n"
-    )
-    processes = [
-        [], ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"],
-    ]  # fmt: skip
-    for launcher in processes:
-        done = subprocess.run(
-            [sys.executable, *launcher, str(program), str(tmp_path / f"run-{len(launcher)}")],
-            env={**os.environ, "OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""},
-            capture_output=True, text=True, check=False,
-        )  # fmt: skip
-        assert done.returncode == 0, done.stderr[-3000:]
-    one, two = (log(tmp_path / f"run-{len(launcher)}") for launcher in processes)
-    for name, bound in {"loss": 1e-4, "loss_prompts": 1e-4, "temperature": 1e-6}.items():
-        assert [e[name] for e in two] == pytest.approx([e[name] for e in one], abs=bound), name
-        assert one[-1][name] != pytest.approx(one[0][name], abs=1e-4)
-
-
-def test_shards_of_an_object_store_train_the_same_weights(
-    config: TripletConfig, shards: Path, tmp_path: Path
-) -> None:
-    """Read by another process, too."""
-    files = fsspec.filesystem("memory")
-    for path in shards.iterdir():
-        files.pipe_file(f"/trained/{path.name}", path.read_bytes())
-    config = dataclasses.replace(config, optimiser=OptimiserConfig(epochs=1, batch_size=4))
-    data = dataclasses.replace(config.data, shards="memory://trained")
-    loading = Loading(workers=1, cache=Cache(tmp_path / "cache", 10**8))
-    near = pretrain_triplets(config, tmp_path / "near")
-    far = pretrain_triplets(
-        dataclasses.replace(config, data=data), tmp_path / "far", loading=loading
-    )
-    for key, value in near.state_dict.items():
-        assert torch.equal(value, far.state_dict[key]), key
-    prompts = load_file(tmp_path / "far" / "prompts.safetensors")
-    for key, value in load_file(tmp_path / "near" / "prompts.safetensors").items():
-        assert torch.equal(value, prompts[key]), key
-
-
-def test_in_chunks(config: TripletConfig, tmp_path: Path) -> None:
-    """The prompts' losses rest on all of their updates, and on nothing of the encoder's."""
-    kept: dict[int, list[dict[str, float]]] = {}
-    for chunk in (0, 2):
-        optimiser = dataclasses.replace(config.optimiser, chunk=chunk)
-        folder = tmp_path / str(chunk)
-        pretrain_triplets(dataclasses.replace(config, optimiser=optimiser), folder)
-        kept[chunk] = log(folder)
-    whole, chunks = ([e["loss_prompts"] for e in kept[chunk]] for chunk in (0, 2))
-    assert chunks == pytest.approx(whole, abs=1e-6)
-    assert whole[-1] != pytest.approx(whole[0], abs=1e-3)
-    # The encoder has batch normalisation, whose statistics are a chunk's: near, and not equal.
-    whole, chunks = ([e["loss"] for e in kept[chunk]] for chunk in (0, 2))
-    assert chunks != pytest.approx(whole, abs=1e-6)
-    assert chunks == pytest.approx(whole, rel=0.2)
-
-
 def test_a_learnt_temperature_begins_with_the_teachers(
     config: TripletConfig, tmp_path: Path
 ) -> None:
@@ -328,83 +182,6 @@ def test_from_a_checkpoint(config: TripletConfig, tmp_path: Path) -> None:
     other = dataclasses.replace(onward, encoder_sizes=TINY | {"width": 64})
     with pytest.raises(TrainingError, match="holds a point_transformer of other sizes"):
         pretrain_triplets(other, tmp_path / "third")
-
-
-def test_captions_beyond_the_table_are_computed_batch_by_batch(
-    config: TripletConfig, tmp_path: Path
-) -> None:
-    config = dataclasses.replace(config, optimiser=OptimiserConfig(epochs=2, batch_size=4))
-    few = dataclasses.replace(config, data=dataclasses.replace(config.data, caption_table=5))
-    pretrain_triplets(config, tmp_path / "table")
-    pretrain_triplets(few, tmp_path / "batches")
-    for a, b in zip(log(tmp_path / "table"), log(tmp_path / "batches"), strict=True):
-        assert a["loss"] == pytest.approx(b["loss"], abs=1e-4)
-        assert a["loss_prompts"] == pytest.approx(b["loss_prompts"], abs=1e-4)
-    centred = dataclasses.replace(few, loss=TripletLossConfig(centre=True))
-    with pytest.raises(TrainingError, match=r"there are 252: set data.caption_table"):
-        pretrain_triplets(centred, tmp_path / "centred")
-
-
-def test_mistakes_are_named(config: TripletConfig, tmp_path: Path, shards: Path) -> None:
-    def refused(message: str, **changes: object) -> None:
-        with pytest.raises(TrainingError, match=message):
-            pretrain_triplets(dataclasses.replace(config, **changes), tmp_path / "run")  # type: ignore[arg-type]
-        assert not (tmp_path / "run").exists()
-
-    refused("nothing to learn", loss=TripletLossConfig(images=False, texts=False))
-    refused("set prompts.tokens to 0", loss=TripletLossConfig(images=False))
-    refused("0 is for none", prompts=PromptConfig(tokens=-1))
-    refused("above 0", loss=TripletLossConfig(temperature=0.0))
-    refused("begin within", loss=TripletLossConfig(temperature=2.0, learn_temperature=True))
-    refused("chunk is -1", optimiser=OptimiserConfig(batch_size=4, chunk=-1))
-    refused("chunk is 1", optimiser=OptimiserConfig(batch_size=4, chunk=1))
-    refused(f"embedding_dim to {DIM}", encoder_sizes=TINY | {"embedding_dim": 512})
-    refused("is no model of open_clip", teacher=TeacherConfig("open_clip", "small-clop", None))
-    refused("teacher.weights", teacher=TeacherConfig("slip", weights=None))
-    refused("index.jsonl is missing", data=TripletDataConfig(str(tmp_path)))
-    refused("fewer than one batch", optimiser=OptimiserConfig(batch_size=64))
-    refused("128 points and the encoder takes 256", encoder_sizes=TINY | {"points": 256})
-    bare = dataclasses.replace(ShardFolder(shards)[0], views=())
-    write_shard(tmp_path / "shard-000000.tar", [encode_sample(bare)])
-    write_index(tmp_path)
-    refused("has no pictures", data=TripletDataConfig(str(tmp_path)))
-
-
-def test_every_shipped_recipe_loads() -> None:
-    names = list_recipes(TripletConfig)
-    assert names == [
-        "official-point-mlp", "official-point-transformer", "paper-point-mlp",
-        "paper-point-transformer", "paper-scans", "small-cpu",
-    ]  # fmt: skip
-    paper, official = (
-        load_config(TripletConfig, f"{k}-point-transformer") for k in ("paper", "official")
-    )
-    assert (paper.loss.positives, official.loss.positives) == ("class", "diagonal")
-    assert (paper.loss.temperature, official.loss.temperature) == (0.07, None)
-    assert official.prompts.lr == official.prompts.min_lr
-    assert load_config(TripletConfig, "small-cpu", ["prompts.tokens=0"]).prompts.tokens == 0
-
-
-@pytest.mark.parametrize("kind", ["paper", "official"])
-def test_recipes_of_point_mlp(kind: str) -> None:
-    """They build a PointMLP for SLIP's 512 numbers, and differ from PointTransformer's as told."""
-    mlp, other = (load_config(TripletConfig, f"{kind}-{name}") for name in
-                  ("point-mlp", "point-transformer"))  # fmt: skip
-    encoder = build_encoder(encoder_spec(mlp.encoder))
-    assert sum(p.numel() for p in encoder.parameters()) == 13_095_360
-    assert encoder.embedding_dim == 512
-    run = TripletRun(encoder_spec(mlp.encoder), encoder, None, mlp, Path("none"), 1)
-    assert run.lr() == mlp.optimiser.lr == 1e-4
-    decay = {"paper": 0.01, "official": 0.1}[kind]
-    lr = {"paper": (2e-3, 1e-6), "official": (1e-2, 1e-2)}[kind]
-    assert (mlp.prompts.lr, mlp.prompts.min_lr) == lr
-    expected = dataclasses.replace(
-        other,
-        encoder="point_mlp",
-        optimiser=dataclasses.replace(other.optimiser, lr=1e-4, weight_decay=decay, batch_size=32),
-        prompts=dataclasses.replace(other.prompts, lr=lr[0], min_lr=lr[1]),
-    )
-    assert mlp == expected
 
 
 def test_the_command(config: TripletConfig, tmp_path: Path) -> None:
