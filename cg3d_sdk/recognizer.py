@@ -80,6 +80,10 @@ class Recognizer(Embedder):
         super().__init__(opened, self._naming.words, networks, up)
         self.set_labels(labels)
 
+    def __repr__(self) -> str:
+        bundle = self.bundle.manifest.name
+        return f"<{type(self).__name__} of {bundle}, {len(self.labels):,} labels, up={self.up!r}>"
+
     def classify(self, points: ArrayLike, up: Up | None = None) -> Classification:
         """Name one cloud.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, overload
 
@@ -98,7 +98,7 @@ class Classification:
     label: str
     score: float
     ranking: Sequence[Ranked]
-    embedding: NDArray[np.float32]
+    embedding: NDArray[np.float32] = field(repr=False)
     dropped: int
     familiarity: float | None = None
     known: bool = True

@@ -31,7 +31,7 @@ class Region(Thing):
         way: how it was cut out, e.g. "usual" (it stands free) or "standing" (on a top).
     """
 
-    indices: NDArray[np.int64]
+    indices: NDArray[np.int64] = field(repr=False)
     way: str
 
     def to_dict(self) -> dict[str, Any]:
@@ -142,6 +142,9 @@ class Scene:
         self._vocabulary = vocabulary
         self._vector = vector
         self._any_text = any_text
+
+    def __repr__(self) -> str:
+        return f"<Scene of {len(self._cloud.rows):,} points, {len(self.embeddings)} candidates>"
 
     @property
     def dropped(self) -> int:

@@ -40,7 +40,7 @@ class MapObject(Thing):
     """
 
     id: int
-    embedding: NDArray[np.float32]
+    embedding: NDArray[np.float32] = field(repr=False)
     views: int
     first: int
     last: int
@@ -135,6 +135,9 @@ class SceneMap:
         self._lock = threading.RLock()
         self._cutting = threading.Lock()
         self._saving = threading.Lock()
+
+    def __repr__(self) -> str:
+        return f"<SceneMap of {self.frames:,} frames, {self.voxels:,} voxels>"
 
     @classmethod
     def open(cls, folder: str | Path, recognizer: Recognizer) -> SceneMap:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -31,7 +31,7 @@ class Thing:
 
     score: float
     ranking: tuple[Ranked, ...]
-    points: NDArray[np.float64]
+    points: NDArray[np.float64] = field(repr=False)
     centroid: NDArray[np.float64]
 
     @property

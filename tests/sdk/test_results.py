@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cg3d_sdk import Ranked, Recognizer, Timings
+from cg3d_sdk import Ranked, Recognizer, SceneMap, Timings
 from cg3d_sdk.results import Ranking
 
 
@@ -57,3 +57,20 @@ def test_the_time_is_told_by_stage() -> None:
     assert whole.segment > 0
     assert whole.encode > 0
     assert set(whole.to_dict()) == {"segment", "prepare", "encode", "score", "clouds"}
+
+
+def test_what_a_terminal_shows_is_short() -> None:
+    recognizer = Recognizer(engine="cpu", threads=1, labels=["chair", "sofa"])
+    rng = np.random.default_rng(0)
+    floor = np.column_stack([rng.random((4000, 2)) * 4, np.zeros(4000)])
+    scene = recognizer.scene(np.concatenate([floor, rng.random((2000, 3)) * 0.5 + [1, 1, 0.2]]))
+    answer = recognizer.classify(rng.random((300, 3)))
+    region = scene.query("chair", top=1).regions[0]
+    for value in (recognizer, answer, scene, region, SceneMap(recognizer)):
+        assert len(repr(value)) < 600
+        assert "\n" not in repr(value)
+    assert "2 labels" in repr(recognizer)
+    assert "chair" in repr(answer)
+    assert "6,000 points" in repr(scene)
+    recognizer.close()
+    assert "household-small" in repr(recognizer)
