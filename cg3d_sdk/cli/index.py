@@ -132,8 +132,9 @@ def build_command(
     help="A picture, for bundles with an image encoder; may be given several times.",
 )  # fmt: skip
 @click.option(
-    "--top", default=10, show_default=True, type=click.IntRange(min=1), help="Shapes to show."
-)
+    "--top", default=10, show_default=True, type=click.IntRange(min=1), metavar="N",
+    help="Shapes to show.",
+)  # fmt: skip
 @click.option(
     "--where", multiple=True, metavar="KEY=VALUE",
     help="Only shapes with this metadata, e.g. label=chair; may be given several times.",
@@ -220,6 +221,8 @@ def _files(folder: Path, output: Path) -> list[Path]:
 
     if not folder.is_dir():
         raise InputError(f"{folder} is not a folder; give the folder that holds the shapes")
+    if folder.resolve() == output.resolve():
+        raise InputError(f"{output} is the folder of the shapes; the index needs one of its own")
     found = [
         Path(place) / name
         for place, _, names in os.walk(folder)

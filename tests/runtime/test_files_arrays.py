@@ -45,6 +45,12 @@ def test_records_with_x_y_z(tmp_path: Path, cloud: NDArray[np.float64]) -> None:
     np.testing.assert_allclose(points, expected)
 
 
+def test_rows_for_axes_are_turned_by_the_caller(tmp_path: Path, cloud: NDArray[np.float64]) -> None:
+    np.save(tmp_path / "a.npy", cloud.T)
+    with pytest.raises(InputError, match=r"\(3, 50\), one row each for x, y and z; save array.T"):
+        read_points(tmp_path / "a.npy")
+
+
 @pytest.mark.parametrize(("given", "kept"), [("f2", "f4"), (">f4", "f4"), ("i4", "f8")])
 def test_digits_are_kept(tmp_path: Path, given: str, kept: str) -> None:
     np.save(tmp_path / "a.npy", np.arange(30).reshape(10, 3).astype(given))

@@ -12,6 +12,8 @@ from cg3d_runtime.files import READERS, read_points
 
 
 def test_an_unknown_suffix_lists_what_is_read(tmp_path: Path) -> None:
+    for name in ("a.docx", "cloud"):
+        (tmp_path / name).write_text("1 2 3")
     with pytest.raises(InputError, match=r"'\.docx' are not read") as caught:
         read_points(tmp_path / "a.docx")
     assert all(suffix in str(caught.value) for suffix in READERS)
@@ -34,6 +36,13 @@ def test_missing_empty_and_folder(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"folder{suffix}").mkdir()
     with pytest.raises(InputError, match="is a folder"):
         read_points(tmp_path / f"folder{suffix}")
+
+
+def test_what_is_not_there_or_a_folder_is_told_before_its_suffix(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="no such file"):
+        read_points(tmp_path / "missing.foo")
+    with pytest.raises(InputError, match=r"is a folder.*name the files in it"):
+        read_points(tmp_path)
 
 
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")

@@ -54,6 +54,7 @@ def test_nan_rows_are_kept_for_the_recogniser_to_count(tmp_path: Path) -> None:
     [
         ("a.xyz", b"1 2 3\n4 5\n", "line 2 has 2 columns"),
         ("a.xyz", b"# c\n1 2 3\n\n4 five 6\n", "line 4: 'five' is not a number"),
+        ("a.csv", b"x;y;z\n1,5;2,5;3,5\n", "line 2: '1,5' is not a number; decimal points are"),
         ("a.csv", b"1,2,3\n4,,6\n", "line 2: '' is not a number"),
         ("a.xyz", b"O 1 2 3\nH 1 2 3\n", "line 1 is neither"),
         ("a.xyz", b"1 2\n3 4\n", "line 1 has 2 columns"),

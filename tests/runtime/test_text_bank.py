@@ -73,6 +73,7 @@ def test_a_selection_keeps_order_spelling_and_vectors() -> None:
         ("sofa", "must be a list of names, not the one string 'sofa'"),
         (["sofa", "urm"], "'urm' is not among the 5 names.*'urn'"),
         (["sofas", "urm", "urn"], "2 labels are not among.*'sofas'.*'Sofa'|'sofa'.*'urm'.*'urn'"),
+        (["sofa", "urn", "sofa"], "^the label 'sofa' is given twice"),
         (["sofa", "SOFA"], "'sofa' and 'SOFA' both stand for 'Sofa'"),
         (["mug", "sofa", "coffee mug"], "'mug' and 'coffee mug' both stand for 'coffee mug'"),
         (["sofa", ""], "must be a string with words"),

@@ -138,9 +138,9 @@ def test_search_for_people_and_for_programs(built: tuple[Path, Result]) -> None:
     ("arguments", "words"),
     [
         (("build", "{root}/nowhere", "-o", "{root}/x"), "is not a folder"),
-        (("build", "{root}/index", "-o", "{root}/index"), "holds no clouds or meshes"),
-        (("build", "{root}/in", "-o", "{root}/in"), "no part of an index"),
-        (("search", "{root}/in", "--text", "chair"), "cannot be read"),
+        (("build", "{root}/index", "-o", "{root}/index"), "needs one of its own"),
+        (("build", "{root}/in", "-o", "{root}/in/deeper"), "no part of an index"),
+        (("search", "{root}/in", "--text", "chair"), "holds no index.json, so it is not an index"),
         (("search", "{root}/index"), "Give --text, --cloud or --image"),
         (("search", "{root}/index", "--text", "chair", "--where", "label"), "KEY=VALUE"),
         (("search", "{root}/index", "--cloud", "{root}/none.ply"), "no such file"),

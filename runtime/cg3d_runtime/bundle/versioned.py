@@ -121,6 +121,11 @@ class VersionedFolder:
             remedy = self.remedy[0].upper() + self.remedy[1:]
             raise InputError(f"{folder}: {self.noun} is damaged. {fault} {remedy}.") from error
         except OSError as error:
+            if isinstance(error, FileNotFoundError) and not (folder / self.contents).exists():
+                found = f"holds no {self.contents}" if folder.is_dir() else "does not exist"
+                raise InputError(
+                    f"{folder} {found}, so it is not {self.kind}. Check the path, or {self.remedy}."
+                ) from error
             raise InputError(
                 f"{folder}: {self.noun} cannot be read ({error}). Check the path, or {self.remedy}."
             ) from error

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cg3d_runtime.errors import InputError
+from cg3d_runtime.points.check import MIN_POINTS
 
 # The names under which point-cloud projects keep coordinates in an .npz, best known first.
 POINT_KEYS = ("points", "xyz", "pos", "positions", "coords", "coord", "vertices", "pc", "cloud")
@@ -121,6 +122,11 @@ def _coordinates(array: NDArray[Any]) -> NDArray[np.floating]:
         )
     if array.ndim != 2 or array.shape[1] < 3:
         raise InputError(f"has the shape {array.shape}; points are (n, 3) or (n, 3 and more)")
+    if len(array) == 3 and array.shape[1] > MIN_POINTS:
+        raise InputError(
+            f"has the shape {array.shape}, one row each for x, y and z; save array.T, one row for "
+            "each point"
+        )
     return _as_float(array[:, :3])
 
 

@@ -72,6 +72,7 @@ def read_points(path: str | PathLike[str]) -> FileCloud:
                 f"{path}: a recording holds many clouds: cg3d_runtime.sensors.read_frames(path) "
                 "gives them one by one"
             )
+        _check_there(path)
         what = f"files ending in {path.suffix!r}" if path.suffix else "files without a suffix"
         raise InputError(f"{path}: {what} are not read; these are: {' '.join(READERS)}")
     data = _file_bytes(path)
@@ -94,16 +95,26 @@ def is_point_file(path: Path) -> bool:
 
 
 def _file_bytes(path: Path) -> bytes:
+    _check_there(path)
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if not data:
+        raise InputError(f"{path}: the file is empty")
+    return data
+
+
+def _check_there(path: Path) -> None:
     try:
         if path.is_dir():
-            raise InputError(f"{path}: is a folder, not a file of points")
+            raise InputError(
+                f"{path}: is a folder, not a file of points; name the files in it, or put all of "
+                "them into an index with `cg3d index build`"
+            )
         if not path.exists():
             raise InputError(f"{path}: no such file")
         if not path.is_file():
             raise InputError(f"{path}: is a device or pipe, not a file of points")
-        data = path.read_bytes()
     except (OSError, ValueError) as error:  # ValueError: a NUL character in the path
         raise InputError(f"{path}: cannot be read ({error})") from error
-    if not data:
-        raise InputError(f"{path}: the file is empty")
-    return data

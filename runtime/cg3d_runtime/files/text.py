@@ -97,7 +97,10 @@ def _name_bad_line(
             raise InputError(f"line {number} has {len(cells)} columns, {max(columns) + 1} needed")
         bad = next((cells[c] for c in columns if not _is_number(cells[c])), None)
         if bad is not None:
-            raise InputError(f"line {number}: {bad[:40]!r} is not a number")
+            hint = ""
+            if delimiter != "," and _is_number(bad.replace(",", ".", 1)):
+                hint = "; decimal points are read, decimal commas are not"
+            raise InputError(f"line {number}: {bad[:40]!r} is not a number{hint}")
 
 
 def _content(line: str) -> str:

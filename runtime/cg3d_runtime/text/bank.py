@@ -118,6 +118,8 @@ class TextBank:
         taken: dict[int, str] = {}
         for name, row in zip(chosen, rows, strict=True):
             if row in taken:
+                if taken[row] == name:
+                    raise VocabularyError(f"the label {name!r} is given twice")
                 raise VocabularyError(
                     f"the labels {taken[row]!r} and {name!r} both stand for "
                     f"{self.labels[row]!r}; keep one of them"
