@@ -19,9 +19,9 @@ import json, resource, time
 start = time.perf_counter()
 import numpy
 numpy_done = time.perf_counter()
-import cg3d_sdk
+from cg3d_sdk import Recognizer
 imported = time.perf_counter()
-recognizer = cg3d_sdk.Recognizer()
+recognizer = Recognizer()
 loaded = time.perf_counter()
 recognizer.classify(numpy.random.default_rng(0).random((20000, 3)))
 end = time.perf_counter()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from time import perf_counter
@@ -125,6 +125,7 @@ class Recognizer(Embedder):
         points: ArrayLike,
         up: Up | None = None,
         segmentation: Segmentation | None = None,
+        progress: Callable[[int, int], None] | None = None,
     ) -> Scene:
         """Cut a scene into candidates and embed them once, to be asked with words.
 
@@ -133,6 +134,7 @@ class Recognizer(Embedder):
             up: the axis that points up, if it differs from the Recognizer's.
             segmentation: how to cut; None for `ObjectSegmentation()`. `KMeansSegmentation()` is
                 the paper's.
+            progress: called with how many of how many candidates are embedded, batch by batch.
 
         Raises:
             InputError: the points are no usable cloud.
@@ -142,16 +144,22 @@ class Recognizer(Embedder):
         cloud = ScenePoints.of(points, self.up if up is None else check_up(up))
         cut = ObjectSegmentation() if segmentation is None else segmentation
         parts = candidates(cut(cloud.local), cloud.local)
-        segment_end = perf_counter()
-        prepared = self._prepare([cloud.local[rows] for rows in parts.rows], "z")
-        prepare_end = perf_counter()
-        embeddings = self._networks.encode(prepared)
-        spent = Timings(
-            segment=segment_end - start,
-            prepare=prepare_end - segment_end,
-            encode=perf_counter() - prepare_end,
-            clouds=len(prepared),
-        )
+        spent = Timings(segment=perf_counter() - start, clouds=len(parts.rows))
+        encoded = [self._networks.encode([])]
+        for first in range(0, len(parts.rows), self._networks.batch):
+            batch = parts.rows[first : first + self._networks.batch]
+            batch_start = perf_counter()
+            prepared = self._prepare([cloud.local[rows] for rows in batch], "z")
+            prepare_end = perf_counter()
+            encoded.append(self._networks.encode(prepared))
+            spent = replace(
+                spent,
+                prepare=spent.prepare + prepare_end - batch_start,
+                encode=spent.encode + perf_counter() - prepare_end,
+            )
+            if progress is not None:
+                progress(first + len(batch), len(parts.rows))
+        embeddings = np.concatenate(encoded)
         return Scene(
             cloud, parts, embeddings, naming.bank, self._words.bank, self._asked_vector,
             self._words.open, spent, self.found_among(len(embeddings)),

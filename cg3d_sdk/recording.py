@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +14,15 @@ from cg3d_runtime.dependencies import require
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.points import Up
 from cg3d_sdk.scene import SceneAnswer, ScenePoints
+
+
+def require_rerun() -> Any:
+    """The package that writes recordings.
+
+    Raises:
+        DependencyError: it is not installed.
+    """
+    return require("rerun", "rerun", "A Rerun recording")
 
 
 def write_recording(
@@ -38,7 +48,7 @@ def write_recording(
         InputError: the points are no usable cloud, or the file cannot be written.
         DependencyError: Rerun is not installed.
     """
-    rerun = require("rerun", "rerun", "A Rerun recording")
+    rerun = require_rerun()
     cloud = ScenePoints.of(points, up)
     target = Path(path)
     temporary = target.with_name(f".{target.name}.new-{uuid.uuid4().hex[:8]}")

@@ -152,6 +152,13 @@ class Scene:
         return self._cloud.dropped
 
     @property
+    def extent(self) -> NDArray[np.float64]:
+        """(3,) from side to side of its points, metres."""
+        low, high = self._cloud.local.min(axis=0), self._cloud.local.max(axis=0)
+        extent: NDArray[np.float64] = (high - low).astype(np.float64)
+        return extent
+
+    @property
     def candidates(self) -> tuple[NDArray[np.int64], ...]:
         """Rows of the caller's array for each row of `embeddings`; they overlap."""
         return tuple(self._cloud.rows[rows] for rows in self._parts.rows)

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 @click.option(
     "--threads",
     type=click.IntRange(min=1),
+    metavar="N",
     help="CPU threads of the engine; by default every core.",
 )
 @click.option(
@@ -37,8 +38,9 @@ if TYPE_CHECKING:
     help="Clouds in a call.",
 )  # fmt: skip
 @click.option(
-    "--runs", default=100, show_default=True, type=click.IntRange(min=1), help="Calls to time."
-)
+    "--runs", default=100, show_default=True, type=click.IntRange(min=1), metavar="N",
+    help="Calls to time.",
+)  # fmt: skip
 @json_option
 def bench_command(
     bundle: Path | None,

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 
 @click.command("classify", short_help="Name the object in each file, a cloud or a mesh.")
-@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
+# A file that may not be read is reported as any other that fails.
+@click.argument("files", nargs=-1, required=True, type=click.Path(readable=False, path_type=Path))
 @bundle_option
 @labels_option
 @click.option(
@@ -36,8 +37,9 @@ if TYPE_CHECKING:
     help="Choose among the names in a text file, one a line.",
 )  # fmt: skip
 @click.option(
-    "--top", default=5, show_default=True, type=click.IntRange(min=1), help="Names to show."
-)
+    "--top", default=5, show_default=True, type=click.IntRange(min=1), metavar="N",
+    help="Names to show.",
+)  # fmt: skip
 @up_option
 @engine_option
 @click.option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cg3d_sdk.cli.options import bundle_option
+from cg3d_sdk.cli.options import OutputFile, bundle_option
 from cg3d_sdk.cli.output import answer_line
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _SHOWN = 5
 @click.command("demo", short_help="Recognise sample clouds and write a page to look at.")
 @click.option(
     "-o", "--output", default="cg3d-demo.html", show_default=True, metavar="FILE",
-    type=click.Path(dir_okay=False, path_type=Path), help="Where to write the page.",
+    type=OutputFile(), help="Where to write the page.",
 )  # fmt: skip
 @bundle_option
 def demo_command(output: Path, bundle: Path | None) -> None:

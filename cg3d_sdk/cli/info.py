@@ -137,15 +137,25 @@ def _wrapped(key: str, value: str) -> str:
 
 
 def _nested(title: str, values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """One line for the plain values, one more for each mapping among them."""
-    single = {k: v for k, v in values.items() if not isinstance(v, Mapping)}
+    """One line for the plain values, one more for each mapping among them, or in a list there."""
+    single = {
+        k: v for k, v in values.items() if not (isinstance(v, Mapping) or _is_list_of_mappings(v))
+    }
     if single:
         yield title, _listed(single)
     for key, value in values.items():
+        if _is_list_of_mappings(value):
+            for number, each in enumerate(value, 1):
+                plain_values = {k: v for k, v in each.items() if not isinstance(v, Mapping)}
+                yield f"{title}, {plain(key).replace('_', ' ')} {number}", _listed(plain_values)
         if isinstance(value, Mapping):
             if all(type(count) is int for count in value.values()):  # JSON lost their order
                 value = dict(sorted(value.items(), key=lambda item: -item[1]))
             yield f"{title}, {plain(key).replace('_', ' ')}", _listed(value)
+
+
+def _is_list_of_mappings(value: object) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(v, Mapping) for v in value)
 
 
 def _listed(values: Mapping[str, Any]) -> str:

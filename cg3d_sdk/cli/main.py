@@ -30,7 +30,7 @@ def main() -> None:
       cg3d classify scan.pcd                       name one object, in metres, z up
       cg3d classify *.glb --up y                   meshes are mostly y up
       cg3d classify crop.npy --labels cup,bowl     choose among names
-      cg3d query room.pcd "where is the sofa?"      find a thing in a scene
+      cg3d query room.pcd "where is the sofa?"     find a thing in a scene
       cg3d index build meshes -o my_index          shapes to search by words or by shape
       cg3d info                                    what the bundle is and how good
       cg3d doctor                                  what this machine has, and what will run

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import click
 from click.core import ParameterSource
@@ -12,6 +14,23 @@ from cg3d_runtime.errors import InputError
 
 #: The choices of `cg3d_runtime.engines.choose`, which would import numpy for a --help.
 ENGINES = ("auto", "cpu", "cuda", "tensorrt", "ort-tensorrt", "ort-tensorrt-rtx")
+
+
+class OutputFile(click.Path):
+    """A file to write: refused before the work, not after it, where it cannot be."""
+
+    def __init__(self) -> None:
+        super().__init__(dir_okay=False, writable=True, path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Path:
+        """The path; its folder is there and may be written to."""
+        path = Path(os.fsdecode(super().convert(value, param, ctx)))
+        if not path.parent.is_dir():
+            self.fail(f"there is no folder {str(path.parent)!r}.", param, ctx)
+        if not os.access(path.parent, os.W_OK):
+            self.fail(f"the folder {str(path.parent)!r} may not be written to.", param, ctx)
+        return path
+
 
 bundle_argument = click.argument("bundle", required=False, type=click.Path(path_type=Path))
 bundle_option = click.option(

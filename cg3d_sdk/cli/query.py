@@ -9,20 +9,24 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cg3d_sdk.cli.clouds import Source, cloud_options, read_clouds
-from cg3d_sdk.cli.options import bundle_option, engine_option, json_option, up_option
-from cg3d_sdk.cli.output import percent, plain, ranked
+from cg3d_sdk.cli.options import OutputFile, bundle_option, engine_option, json_option, up_option
+from cg3d_sdk.cli.output import counted, percent, plain, ranked
 
 if TYPE_CHECKING:
     from cg3d_runtime.engines.choose import EngineChoice
     from cg3d_sdk.scene import Region, SceneAnswer
+
+#: Metres. No sensor of a robot sees as far to both sides: rather millimetres.
+_WIDE = 500
 
 
 @click.command("query", short_help="Ask a scene where things are.")
 @click.argument("scene", type=click.Path(path_type=Path))
 @click.argument("texts", nargs=-1, required=True, metavar="TEXT...")
 @click.option(
-    "--top", default=3, show_default=True, type=click.IntRange(min=1), help="Answers to show."
-)
+    "--top", default=3, show_default=True, type=click.IntRange(min=1), metavar="N",
+    help="Answers to show.",
+)  # fmt: skip
 @click.option(
     "--threshold", type=click.FloatRange(0, 1), metavar="SHARE",
     help="The score from which a thing counts as found; by default the bundle's.",
@@ -36,12 +40,12 @@ if TYPE_CHECKING:
 @bundle_option
 @engine_option
 @click.option(
-    "-o", "--output", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "-o", "--output", metavar="FILE", type=OutputFile(),
     help="Also write a page to look at: the scene with the answers to every text.",
 )  # fmt: skip
 @cloud_options
 @click.option(
-    "--rerun", "recording", metavar="FILE", type=click.Path(dir_okay=False, path_type=Path),
+    "--rerun", "recording", metavar="FILE", type=OutputFile(),
     help="Also write a recording for the viewer of Rerun (.rrd; the extra `rerun`).",
 )  # fmt: skip
 @json_option
@@ -82,13 +86,20 @@ def query_command(
     from cg3d_runtime.scene.objects import ObjectSegmentation
     from cg3d_runtime.sensors import is_bag
     from cg3d_sdk.recognizer import Recognizer
+    from cg3d_sdk.recording import require_rerun, write_recording
 
+    if recording is not None:
+        require_rerun()
     recognizer = Recognizer(bundle, engine=engine, up=up)
     cut = ObjectSegmentation() if segmentation == "objects" else KMeansSegmentation()
     if frame is None and is_bag(scene):
         frame = 0
     (cloud,) = read_clouds(scene, Source(topic, frame, axes, transform))
-    room = recognizer.scene(cloud.points, segmentation=cut)
+    with counted("Looking") as progress:
+        room = recognizer.scene(cloud.points, segmentation=cut, progress=progress)
+    if room.extent.max() > _WIDE:
+        size = " x ".join(f"{side:.0f}" for side in room.extent)
+        click.echo(f"Note: the scene is {size} m; are its coordinates metres?", err=True)
     answers = room.query_many(texts, top, threshold)
     if as_json:
         document = {
@@ -111,8 +122,6 @@ def query_command(
         write_scene_page(output, cloud.points, answers, title=f"Answers of {scene.name}", up=up)
         click.echo(f"Wrote {output}", err=True)
     if recording is not None:
-        from cg3d_sdk.recording import write_recording
-
         write_recording(recording, cloud.points, answers, up=up)
         click.echo(f"Wrote {recording}", err=True)
 
@@ -121,6 +130,8 @@ def _show(answer: SceneAnswer) -> None:
     asked = ", ".join(answer.asked)
     meant = "" if (asked,) == (answer.question,) else f" ({plain(asked)})"
     verdict = "" if answer.found else f"  probably not here (below {percent(answer.threshold)})"
+    if not answer.regions:
+        verdict = "  not here: no part of the scene could be a thing"
     click.echo(click.style(plain(answer.question), bold=True) + meant + verdict)
     for number, region in enumerate(answer.regions, 1):
         click.echo(f"  {number}. {percent(region.score):>7}  {_place(region)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import importlib
 from collections.abc import Mapping
 from typing import Any
@@ -33,6 +34,19 @@ class LazyVerbs(click.Group):
         module, command = self._verbs[cmd_name]
         found: click.Command = getattr(importlib.import_module(module), command)
         return found
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """The verb that is meant; of one that is none, the error names the nearest."""
+        near = difflib.get_close_matches(args[0], self._verbs, 1) if args else []
+        try:
+            return super().resolve_command(ctx, args)
+        except click.UsageError as error:
+            if not near:
+                raise
+            told = f"{error.message} Did you mean {near[0]!r}?"
+            raise click.UsageError(told, ctx) from error
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""

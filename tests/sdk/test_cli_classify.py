@@ -59,6 +59,13 @@ def test_a_file_that_fails_lets_the_others_go_on(cloud: Path, tmp_path: Path) ->
     assert second.startswith(f"Error: {tmp_path / 'nan.npy'}: 0 finite points left")
 
 
+def test_a_file_that_may_not_be_read_lets_the_others_go_on(
+    cloud: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("os.access", lambda *_: False)  # to root everything is readable
+    assert run("classify", cloud, "--top", 1).exit_code == 0
+
+
 def test_json_is_one_document(cloud: Path, tmp_path: Path) -> None:
     result = run("classify", cloud, tmp_path / "no.pcd", "--json", "--top", 2)
     assert result.exit_code == 1

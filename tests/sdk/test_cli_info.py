@@ -47,7 +47,9 @@ def bundle(tmp_path: Path) -> Path:
         "text/mean.npy": encode_array(np.full(4, 0.1, np.float32)),
         "MODEL_CARD.md": CARD.encode(),
     }
-    record = {"objects": 3877, "seed": 1, "licences": {"CC0": 12, "CC-BY": 7}}
+    members = [{"epochs": 7, "sources": {"a": 1}}, {"epochs": 8}]
+    licences = {"CC0": 12, "CC-BY": 7}
+    record = {"objects": 3877, "seed": 1, "licences": licences, "members": members}
     write_bundle(
         tmp_path / "made",
         files,
@@ -80,6 +82,7 @@ def test_info_for_people(bundle: Path) -> None:
     assert shown["parity"] == "clouds 200, mean cosine 0.99998"
     assert shown["training"] == "objects 3877, seed 1"
     assert shown["training, licences"] == "CC0 12, CC-BY 7"
+    assert (shown["training, members 1"], shown["training, members 2"]) == ("epochs 7", "epochs 8")
     assert shown["parity, text encoder"] == "mean cosine 0.9997"
     assert "| names | 61 % |" in result.output
     assert "Many." not in result.output

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -16,11 +17,15 @@ from cg3d_sdk.cli.main import main
 def test_help_names_every_verb_and_shows_examples() -> None:
     result = CliRunner().invoke(main, ["--help"])
     assert result.exit_code == 0
-    for verb in ("classify", "info", "demo"):
+    verbs = main.list_commands(click.Context(main))
+    assert len(verbs) > 5
+    for verb in verbs:
         assert f"\n  {verb}" in result.output
-        verbs_help = CliRunner().invoke(main, [verb, "-h"])
+    for verb in [[v] for v in verbs] + [["index", "build"], ["index", "search"]]:
+        verbs_help = CliRunner().invoke(main, [*verb, "-h"])
         assert verbs_help.exit_code == 0
-        assert f"cg3d {verb}" in verbs_help.output
+        assert f"    cg3d {' '.join(verb)} " in verbs_help.output.split("Example")[1]
+        assert " RANGE" not in verbs_help.output
 
 
 def test_version() -> None:
@@ -31,6 +36,8 @@ def test_an_unknown_verb() -> None:
     result = CliRunner().invoke(main, ["clasify"])
     assert result.exit_code == 2
     assert "clasify" in result.output
+    assert "Did you mean 'classify'?" in result.output
+    assert "Did you mean" not in CliRunner().invoke(main, ["zzz"]).output
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -39,7 +46,7 @@ def test_help_loads_nothing_heavy() -> None:
         "from click.testing import CliRunner\n"
         "from cg3d_sdk.cli.main import main\n"
         "assert CliRunner().invoke(main, ['classify', '--help']).exit_code == 0\n"
-        "print(sorted({'onnxruntime', 'trimesh', 'torch', 'onnx', 'scipy'} & set(sys.modules)))"
+        "print(sorted({'numpy', 'onnxruntime', 'trimesh', 'torch', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"

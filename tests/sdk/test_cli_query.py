@@ -50,6 +50,27 @@ def test_what_is_not_here_is_said(scene: Path) -> None:
     assert "probably not here" not in run(scene, "refrigerator", "--threshold", 0)[1]
 
 
+def test_what_the_answer_cannot_tell_is_said(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    np.save(tmp_path / "mist.npy", 5 * rng.random((60, 3)))
+    code, output = run(tmp_path / "mist.npy", "chair")
+    assert code == 0
+    assert output == "chair  not here: no part of the scene could be a thing\n"
+    np.save(tmp_path / "millimetres.npy", rng.random((2000, 3)) * [6000, 4000, 2000])
+    code, output = run(tmp_path / "millimetres.npy", "chair")
+    assert code == 0
+    assert "Note: the scene is 5999 x " in output
+    assert "are its coordinates metres?" in output
+
+
+def test_what_cannot_be_written_is_told_before_the_work(scene: Path, tmp_path: Path) -> None:
+    for option in ("-o", "--rerun"):
+        code, output = run(scene, "chair", option, tmp_path / "nowhere" / "file")
+        assert code == 2
+        assert "there is no folder" in output
+        assert "looks like" not in output
+
+
 def test_json_and_page(scene: Path, tmp_path: Path) -> None:
     page = tmp_path / "answer.html"
     document = json.loads(run(scene, "chair", "--json")[1])

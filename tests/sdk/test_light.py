@@ -6,10 +6,12 @@ import json
 import subprocess
 import sys
 
+import pytest
+
 _LOADED = """
 import json, sys
 before = set(sys.modules)
-import cg3d_sdk
+from cg3d_sdk import *
 third = {name.partition('.')[0] for name in set(sys.modules) - before}
 print(json.dumps(sorted(third - set(sys.stdlib_module_names) - {'cg3d_sdk', 'cg3d_runtime'})))
 """
@@ -20,6 +22,16 @@ def test_import_needs_numpy_alone() -> None:
         name for name in json.loads(_output(_LOADED)) if not name.startswith(("_", "__editable"))
     ]
     assert loaded == ["numpy"]
+
+
+def test_every_public_name_is_there() -> None:
+    import cg3d_sdk
+
+    assert set(cg3d_sdk._HOMES) < set(cg3d_sdk.__all__) <= set(dir(cg3d_sdk))
+    for name in cg3d_sdk.__all__:
+        assert getattr(cg3d_sdk, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'Recogniser'"):
+        cg3d_sdk.Recogniser  # noqa: B018
 
 
 def test_a_first_answer_loads_no_torch() -> None:

@@ -107,6 +107,16 @@ def test_questions_share_the_scene_and_agree(recognizer: Recognizer, scene: Scen
     assert "bed" in kept[1].asked
 
 
+def test_the_caller_hears_how_far_it_is(recognizer: Recognizer) -> None:
+    cloud, _ = room()
+    heard: list[tuple[int, int]] = []
+    scene = recognizer.scene(cloud[::4], progress=lambda done, whole: heard.append((done, whole)))
+    whole = len(scene.embeddings)
+    assert heard[-1] == (whole, whole)
+    assert [done for done, _ in heard] == [*range(8, whole, 8), whole]
+    np.testing.assert_allclose(scene.extent, np.ptp(cloud[::4], axis=0), atol=1e-5)
+
+
 def test_dropped_rows_leave_indices_right(recognizer: Recognizer, scene: Scene) -> None:
     cloud, _ = room()
     spoiled = np.insert(cloud, np.arange(0, len(cloud), 7), np.nan, axis=0)
