@@ -44,8 +44,8 @@ class Networks:
     def __init__(
         self, bundle: Bundle, engine: EngineChoice, threads: int | None, batch: int
     ) -> None:
-        if batch < 1:
-            raise InputError(f"batch={batch} should be 1 or more clouds")
+        if not (isinstance(batch, int) and batch >= 1):
+            raise InputError(f"batch={batch!r} should be 1 or more clouds")
         self._bundle, self._engine, self._threads = bundle, engine, threads
         self.batch = batch
         self._parts: _Parts | None = _Parts()

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike
 
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import EngineChoice
+from cg3d_runtime.errors import InputError
 from cg3d_runtime.points import Up
 from cg3d_runtime.points.normalize import check_up
 from cg3d_runtime.scene.objects import ObjectSegmentation
@@ -137,9 +138,14 @@ class Recognizer(Embedder):
             progress: called with how many of how many candidates are embedded, batch by batch.
 
         Raises:
-            InputError: the points are no usable cloud.
+            InputError: the points are no usable cloud, or the segmentation is no function.
         """
         naming = self._naming
+        if not (segmentation is None or callable(segmentation)):
+            raise InputError(
+                f"segmentation={segmentation!r} should be a function from points to partitions, "
+                "such as KMeansSegmentation() of cg3d_runtime.scene.kmeans"
+            )
         start = perf_counter()
         cloud = ScenePoints.of(points, self.up if up is None else check_up(up))
         cut = ObjectSegmentation() if segmentation is None else segmentation

@@ -210,10 +210,11 @@ class Scene:
         return SceneAnswer(text, asked, regions, found, threshold, spent)
 
     def query_many(
-        self, texts: Sequence[str], top: int = 3, threshold: float | None = None
+        self, texts: str | Sequence[str], top: int = 3, threshold: float | None = None
     ) -> tuple[SceneAnswer, ...]:
         """`query` for several texts."""
-        return tuple(self.query(text, top, threshold) for text in texts)
+        asked = [texts] if isinstance(texts, str) else texts
+        return tuple(self.query(text, top, threshold) for text in asked)
 
     @cached_property
     def _sizes(self) -> NDArray[np.float32]:

@@ -292,10 +292,11 @@ class SceneMap:
         return MapAnswer(text, asked.names, objects, found, threshold, perf_counter() - start)
 
     def query_many(
-        self, texts: Sequence[str], top: int = 3, threshold: float | None = None
+        self, texts: str | Sequence[str], top: int = 3, threshold: float | None = None
     ) -> tuple[MapAnswer, ...]:
         """`query` for several texts."""
-        return tuple(self.query(text, top, threshold) for text in texts)
+        asked = [texts] if isinstance(texts, str) else texts
+        return tuple(self.query(text, top, threshold) for text in asked)
 
     def _object(
         self, row: int, scores: NDArray[np.float32], score: float, bank: TextBank

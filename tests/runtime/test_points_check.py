@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -53,6 +56,13 @@ def test_a_cloud_in_map_coordinates_keeps_its_shape() -> None:
     np.testing.assert_allclose(prepare(far, spec).cloud, prepare(shape, spec).cloud, atol=1e-6)
 
 
+class OnGpu:
+    """An array as torch has them on a GPU."""
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        raise TypeError("copy it to the host first.")
+
+
 BAD = {
     "empty": (np.empty((0, 3)), "empty"),
     "only NaN": (np.full((50, 3), np.nan), r"0 finite points left \(50 of 50"),
@@ -70,7 +80,12 @@ BAD = {
     "complex": (np.ones((9, 3), complex), "dtype complex"),
     "ragged": ([[1, 2, 3], [4, 5]], "not an array"),
     "structured": (np.zeros(9, [("x", "f4"), ("y", "f4"), ("z", "f4")]), "structured"),
-    "nothing": (None, "dtype object"),
+    "nothing": (None, "points are one NoneType, not an array"),
+    "a path": (Path("scan.pcd"), r"'scan\.pcd', not an array: read it first"),
+    "a path as text": ("scan.pcd", r"'scan\.pcd', not an array: read it first"),
+    "a mask": (np.ma.masked_greater(cloud(), 1), r"points\.filled\(np\.nan\)"),
+    "a cloud of another library": (SimpleNamespace(points=cloud()), r"np\.asarray\(x\.points\)"),
+    "on a GPU": (OnGpu(), "not an array: copy it to the host first. Pass an"),
 }
 
 

@@ -83,8 +83,14 @@ def test_up_is_an_option_of_the_call_too(recognizer: Recognizer, cloud: np.ndarr
     assert recognizer.classify(y_up).embedding @ plain.embedding < 0.999
     with pytest.raises(InputError, match="up='x'"):
         Recognizer(up="x")  # type: ignore[arg-type]
-    with pytest.raises(InputError, match="batch=0"):
-        Recognizer(batch=0)
+    for batch in (0, "8"):
+        with pytest.raises(InputError, match=f"batch={batch!r}"):
+            Recognizer(batch=batch)  # type: ignore[arg-type]
+    for threads in (0, "2", 2.5):
+        with pytest.raises(EngineError, match=f"threads={threads!r} should be 1 or more"):
+            Recognizer(engine="cpu", threads=threads)  # type: ignore[arg-type]
+    with pytest.raises(InputError, match="segmentation='k-means' should be a function"):
+        recognizer.scene(cloud, segmentation="k-means")  # type: ignore[arg-type]
 
 
 def test_many_at_once_are_the_single_answers(recognizer: Recognizer) -> None:

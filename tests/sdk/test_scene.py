@@ -105,6 +105,8 @@ def test_questions_share_the_scene_and_agree(recognizer: Recognizer, scene: Scen
         np.testing.assert_array_equal(one.indices, other.indices)
         assert one.score == other.score
     assert "bed" in kept[1].asked
+    (one,) = scene.query_many("sofa", top=1)
+    assert one.question == "sofa"
 
 
 def test_the_caller_hears_how_far_it_is(recognizer: Recognizer) -> None:

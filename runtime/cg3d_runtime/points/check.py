@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from os import PathLike
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +51,7 @@ def as_points(points: ArrayLike) -> CheckedPoints:
     if array.ndim == 3 and array.shape[2] >= 3:
         raise InputError(
             f"points have shape {array.shape}: an organised cloud or a batch. Pass one cloud as "
-            "(N, 3), e.g. points.reshape(-1, points.shape[-1]); for a batch use classify_many."
+            "(N, 3), e.g. points.reshape(-1, points.shape[-1]); for a batch use classify_many, or a list of clouds."
         )
     if array.ndim != 2 or array.shape[1] < 3:
         raise InputError(f"points should have shape (N, 3) or (N, 3+), not {array.shape}.")
@@ -74,10 +75,29 @@ def as_points(points: ArrayLike) -> CheckedPoints:
 
 
 def _as_numeric_array(points: ArrayLike) -> NDArray[np.generic]:
+    if isinstance(points, (str, PathLike)):
+        raise InputError(
+            f"points are the path {str(points)!r}, not an array: read it first, with "
+            "cg3d_runtime.files.read_points(path).points."
+        )
+    if np.ma.is_masked(points):
+        raise InputError(
+            "points are a masked array, and its mask would be lost: pass points.filled(np.nan); "
+            "rows with NaN are left out."
+        )
     try:
         array = np.asarray(points)
-    except ValueError as error:
-        raise InputError(f"points are not an array: {error}. Pass an (N, 3) array.") from error
+    # TypeError, RuntimeError: arrays of other libraries that lie on a GPU or keep gradients.
+    except (ValueError, TypeError, RuntimeError) as error:
+        reason = str(error).rstrip(".")
+        raise InputError(f"points are not an array: {reason}. Pass an (N, 3) array.") from error
+    if array.ndim == 0:
+        held = (
+            " Does it hold one, such as np.asarray(x.points)?" if hasattr(points, "points") else ""
+        )
+        raise InputError(
+            f"points are one {type(points).__name__}, not an array: pass (N, 3) numbers.{held}"
+        )
     if array.dtype.names is not None:
         raise InputError(
             f"points are a structured array with the fields {array.dtype.names}; pass the "
