@@ -51,17 +51,18 @@ def test_accuracies_of_fixed_embeddings_by_hand() -> None:
         [0.4, 0.9, 0, 0, 0, 0],          # an a, at second place
         [0.1, 0.4, 0.3, 0.2, 0.8, 0],    # an a, at fifth place
         [0.1, 0.5, 0.4, 0.3, 0.2, 0.6],  # an a, at sixth place
+        [0.3, 0.5, 0.6, 0.4, 0.1, 0.2],  # an a, at fourth place
         [0, 0, 1, 0, 0, 0],              # a c, at first place
         [0, 0.3, 0.2, 0.9, 0, 0],        # a c, at third place
     ], np.float32)[:, None]  # fmt: skip
-    truth = some_clouds(classes, [0, 0, 0, 0, 2, 2])
+    truth = some_clouds(classes, [0, 0, 0, 0, 0, 2, 2])
     found = counted("by hand", "six", "axes", class_scores(vectors, np.eye(6, dtype="f4")), truth)
     hits = found.hits
-    assert (hits.top1, hits.top3, hits.top5) == pytest.approx((2 / 6, 4 / 6, 5 / 6))
-    assert hits.per_class == {"a": (1, 4), "c": (1, 2)}
-    assert found.mean_class == pytest.approx((1 / 4 + 1 / 2) / 2)
-    assert (hits.clouds, hits.labels) == (6, 6)
-    assert hits.answers["a"] == {"a": 1, "b": 1, "e": 1, "f": 1}
+    assert (hits.top1, hits.top3, hits.top5) == pytest.approx((2 / 7, 4 / 7, 6 / 7))
+    assert hits.per_class == {"a": (1, 5), "c": (1, 2)}
+    assert found.mean_class == pytest.approx((1 / 5 + 1 / 2) / 2)
+    assert (hits.clouds, hits.labels) == (7, 6)
+    assert hits.answers["a"] == {"a": 1, "b": 1, "c": 1, "e": 1, "f": 1}
 
 
 def test_views_have_one_vote_each() -> None:
