@@ -130,7 +130,8 @@ def test_labels_choose_from_the_vocabulary(cloud: np.ndarray) -> None:
         (["flux capacitor", "chair"], "flux capacitor"),
         ([], "at least one"),
         ("chair", "list of names"),
-        (["chair", "chair"], "both stand for"),
+        (["chair", "chair"], "given twice"),
+        (["cup", "CUP"], "both stand for"),
         ([3], "must be a string"),
     ],
 )

@@ -24,7 +24,7 @@ def test_each_opens_by_its_name(name: str) -> None:
 def test_a_folder_at_hand_goes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert bundle_folder("other") == Path("other")
-    with pytest.raises(BundleError, match="no folder 'household_tiny'; .* is 'household-tiny'"):
+    with pytest.raises(BundleError, match=r"no folder 'household_tiny'; .* is 'household-tiny'"):
         bundle_folder("household_tiny")
     with pytest.raises(BundleError, match=r"not as \['chair'\].*labels=\[...\]"):
         Recognizer(["chair"])  # type: ignore[arg-type]

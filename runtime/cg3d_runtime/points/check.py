@@ -51,7 +51,8 @@ def as_points(points: ArrayLike) -> CheckedPoints:
     if array.ndim == 3 and array.shape[2] >= 3:
         raise InputError(
             f"points have shape {array.shape}: an organised cloud or a batch. Pass one cloud as "
-            "(N, 3), e.g. points.reshape(-1, points.shape[-1]); for a batch use classify_many, or a list of clouds."
+            "(N, 3), e.g. points.reshape(-1, points.shape[-1]); for a batch use classify_many, or "
+            "a list of clouds."
         )
     if array.ndim != 2 or array.shape[1] < 3:
         raise InputError(f"points should have shape (N, 3) or (N, 3+), not {array.shape}.")
@@ -92,11 +93,9 @@ def _as_numeric_array(points: ArrayLike) -> NDArray[np.generic]:
         reason = str(error).rstrip(".")
         raise InputError(f"points are not an array: {reason}. Pass an (N, 3) array.") from error
     if array.ndim == 0:
-        held = (
-            " Does it hold one, such as np.asarray(x.points)?" if hasattr(points, "points") else ""
-        )
+        held = ", such as np.asarray(x.points)" if hasattr(points, "points") else ""
         raise InputError(
-            f"points are one {type(points).__name__}, not an array: pass (N, 3) numbers.{held}"
+            f"points are one {type(points).__name__}, not an array: pass (N, 3) numbers{held}."
         )
     if array.dtype.names is not None:
         raise InputError(
