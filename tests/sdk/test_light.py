@@ -43,6 +43,16 @@ def test_a_first_answer_loads_no_torch() -> None:
     assert _output(code).strip() == "[]"
 
 
+def test_a_first_answer_warns_of_nothing() -> None:
+    code = (
+        "import numpy, cg3d_sdk; r = cg3d_sdk.Recognizer();"
+        "r.classify(numpy.random.default_rng(0).random((500, 3))); r.embed_text('chair')"
+    )
+    arguments = [sys.executable, "-X", "dev", "-W", "error", "-c", code]
+    done = subprocess.run(arguments, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def _output(code: str) -> str:
     arguments = [sys.executable, "-c", code]
     return subprocess.run(arguments, capture_output=True, check=True, text=True).stdout
