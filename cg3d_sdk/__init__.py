@@ -17,11 +17,12 @@ from cg3d_sdk.version import __version__
 
 if TYPE_CHECKING:
     from cg3d_runtime.scene.map_settings import MapSettings
+    from cg3d_sdk.map_results import MapAnswer, MapObject
     from cg3d_sdk.newest import Newest, Served
     from cg3d_sdk.recognizer import Recognizer
     from cg3d_sdk.results import UNKNOWN, Classification, Ranked
     from cg3d_sdk.scene import Region, Scene, SceneAnswer
-    from cg3d_sdk.scene_map import MapAnswer, MapObject, SceneMap
+    from cg3d_sdk.scene_map import SceneMap
     from cg3d_sdk.shape_index import ShapeIndex
     from cg3d_sdk.timings import Timings
 
@@ -55,8 +56,8 @@ __all__ = [
 _HOMES = {
     "UNKNOWN": "cg3d_sdk.results",
     "Classification": "cg3d_sdk.results",
-    "MapAnswer": "cg3d_sdk.scene_map",
-    "MapObject": "cg3d_sdk.scene_map",
+    "MapAnswer": "cg3d_sdk.map_results",
+    "MapObject": "cg3d_sdk.map_results",
     "MapSettings": "cg3d_runtime.scene.map_settings",
     "Newest": "cg3d_sdk.newest",
     "Ranked": "cg3d_sdk.results",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -22,92 +20,9 @@ from cg3d_runtime.scene.map_state import MapState
 from cg3d_runtime.scene.scoring import beside, competes
 from cg3d_runtime.sensors.frames import as_transform
 from cg3d_runtime.text.bank import TextBank
+from cg3d_sdk.map_results import MapAnswer, MapObject, MapTimings
 from cg3d_sdk.recognizer import Recognizer
-from cg3d_sdk.thing import Thing, best_names
-
-
-@dataclass(frozen=True, eq=False, kw_only=True)
-class MapObject(Thing):
-    """A thing of the map, as it was when it was asked for; `Thing` has its names, score and boxes.
-
-    Its points are the mean places of its voxels, in the map's frame.
-
-    Attributes:
-        id: stays the same while the thing is in the map, also after saving and opening.
-        embedding: (d,) float32 unit, averaged over its views.
-        views: how many views were embedded.
-        first, last: numbers of the frames in which it was found first and seen last.
-    """
-
-    id: int
-    embedding: NDArray[np.float32] = field(repr=False)
-    views: int
-    first: int
-    last: int
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON, without points and embedding."""
-        return {
-            "id": self.id,
-            **super().to_dict(),
-            "voxels": len(self.points),
-            "views": self.views,
-            "first": self.first,
-            "last": self.last,
-        }
-
-
-@dataclass(frozen=True)
-class MapAnswer:
-    """What a map answers to a question.
-
-    Attributes:
-        question: as it was asked.
-        asked: the names that it was reduced to.
-        objects: the best answers, the best first, even if nothing was found.
-        found: whether the best reaches `threshold`.
-        threshold: the score from which an answer counts.
-        seconds: that the answer took.
-    """
-
-    question: str
-    asked: tuple[str, ...]
-    objects: tuple[MapObject, ...]
-    found: bool
-    threshold: float
-    seconds: float = field(default=0.0, compare=False)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return {
-            "question": self.question,
-            "asked": list(self.asked),
-            "found": self.found,
-            "threshold": self.threshold,
-            "objects": [thing.to_dict() for thing in self.objects],
-        }
-
-
-@dataclass(frozen=True)
-class MapTimings:
-    """Seconds that one `SceneMap.add` took, stage by stage.
-
-    Attributes:
-        fuse: checking the points, turning them into the map's frame, adding them to its voxels.
-        cut: finding the things anew; 0 in frames that do not.
-        embed: the encoder, for the views that are worth it.
-        views: how many these were.
-    """
-
-    fuse: float
-    cut: float
-    embed: float
-    views: int
-
-    @property
-    def total(self) -> float:
-        """Seconds of all stages."""
-        return self.fuse + self.cut + self.embed
+from cg3d_sdk.thing import best_names
 
 
 class SceneMap:
@@ -302,9 +217,12 @@ class SceneMap:
         self, row: int, scores: NDArray[np.float32], score: float, bank: TextBank
     ) -> MapObject:
         state, things = self._state, self._state.things
-        points = state.points_of(int(things.ids[row]))
+        id = int(things.ids[row])
+        points = state.points_of(id)
         return MapObject(
-            id=int(things.ids[row]),
+            id=id,
+            base=state.base_of(id),
+            voxel=state.settings.voxel,
             score=score,
             ranking=best_names(bank, scores),
             points=points,

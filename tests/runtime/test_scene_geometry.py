@@ -12,7 +12,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.spatial import ConvexHull, cKDTree
 
 from cg3d_runtime.errors import InputError
-from cg3d_runtime.scene.boxes import axis_aligned_box, convex_hull, oriented_box
+from cg3d_runtime.scene.boxes import axis_aligned_box, convex_hull, fitted_box, oriented_box
 from cg3d_runtime.scene.kmeans import kmeans
 from cg3d_runtime.scene.planes import planes
 from cg3d_runtime.scene.voxels import components, connected, spacing, touching, voxels
@@ -160,3 +160,38 @@ def test_planes_of_a_box_room_are_found() -> None:
         whole = (4.0 if wall.normal[0] ** 2 > 0.5 else 5.0) * 2.6
         # Cubes along the edges hold points of floor and ceiling too, and are not the wall's.
         assert 0.5 < wall.area / whole < 1.05
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.floats(-1.5, 1.5), st.floats(0.4, 2.5), st.floats(0.3, 0.95), st.integers(0, 2**32 - 1))
+def test_a_box_is_fitted_to_two_faces_of_a_thing(
+    yaw: float, length: float, ratio: float, seed: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    width = length * ratio
+    # Two faces at a corner, as a sensor sees them, and nothing of the others.
+    one = np.stack([rng.uniform(0, length, 400), np.zeros(400), rng.uniform(0, 1, 400)], axis=1)
+    other = np.stack([np.zeros(400), rng.uniform(0, width, 400), rng.uniform(0, 1, 400)], axis=1)
+    c, s = np.cos(yaw), np.sin(yaw)
+    turn = np.array([[c, -s, 0], [s, c, 0], [0, 0, 1]])
+    place = np.array([120.0, -7.0, 0.4])
+    cloud = np.concatenate([one, other]) + rng.normal(0, 0.004, (800, 3))
+    box = fitted_box(cloud @ turn.T + place, 0.03)
+    middle = turn @ [length / 2, width / 2, 0.5] + place
+    np.testing.assert_allclose(box.centre, middle, atol=0.04)
+    np.testing.assert_allclose(box.size, [length, width, 1], atol=0.07)
+    lower = box.down_to(-1.0)
+    assert lower.top == pytest.approx(box.top)
+    assert lower.centre[2] - lower.size[2] / 2 == pytest.approx(-1)
+    assert box.down_to(9.0).size[2] == pytest.approx(box.size[2])
+    assert box.inside(middle[None, :2]).all()
+    beyond = turn @ [length * 0.5, width * 1.2 + 0.1, 0.5] + place
+    assert not box.inside(beyond[None, :2]).any()
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_a_box_is_fitted_to_few_points(count: int) -> None:
+    cloud = np.array([[0.0, 0, 0], [1, 1, 1], [0, 1, 0]])[:count]
+    box = fitted_box(cloud, 0.03)
+    assert np.isfinite(box.corners()).all()
+    assert box.size[2] == np.ptp(cloud[:, 2])

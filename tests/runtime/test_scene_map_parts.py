@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_map import block, small_room
 from support.dying import die_at
 
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.retrieval import Origin
-from cg3d_runtime.scene.map_cut import cut_map
 from cg3d_runtime.scene.map_files import MAP, MapFiles, open_map, save_map
 from cg3d_runtime.scene.map_match import match
 from cg3d_runtime.scene.map_settings import MapSettings
@@ -63,56 +63,6 @@ def test_the_oldest_voxels_go_first() -> None:
     assert grid.rows_of(np.array([grid.keys[2], 5])).tolist() == [2, -1]
     with pytest.raises(InputError, match="million voxels"):
         grid.add(np.array([[2e6, 0, 0]], np.float32), 12)
-
-
-def block(low: tuple[float, ...], high: tuple[float, ...], step: float = 0.03) -> np.ndarray:
-    """The surface of a box, a point every `step`."""
-    axes = [np.arange(a + step / 2, b, step) for a, b in zip(low, high, strict=True)]
-    grid = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 3)
-    ends = [(a[0], a[-1]) for a in axes]
-    outer = [(grid[:, k] <= lo + 1e-9) | (grid[:, k] >= hi - 1e-9) for k, (lo, hi) in
-             enumerate(ends)]  # fmt: skip
-    return grid[np.logical_or.reduce(outer)]
-
-
-def small_room() -> tuple[np.ndarray, list[np.ndarray]]:
-    """A floor, two walls, a table, a vase on it and a stool; and the boxes of the three."""
-    floor = block((0, 0, -0.03), (5, 5, 0))
-    walls = [block((0, 5, 0), (5, 5.03, 2.4)), block((-0.03, 0, 0), (0, 5, 2.4))]
-    top = block((2, 2, 0.69), (3.2, 2.8, 0.75))
-    legs = [block((x, y, 0.03), (x + 0.06, y + 0.06, 0.69)) for x in (2, 3.14) for y in (2, 2.74)]
-    vase = block((2.5, 2.3, 0.75), (2.71, 2.51, 1.14))
-    stool = block((4, 4, 0), (4.36, 4.36, 0.45))
-    things = [np.concatenate([top, *legs]), vase, stool]
-    return np.concatenate([floor, *walls, *things]).astype(np.float32), things
-
-
-def test_a_cut_finds_what_stands_free_and_what_stands_on_a_top() -> None:
-    xyz, things = small_room()
-    labels = cut_map(xyz, 0.03)
-    assert labels.max() == 2, "three things and nothing of floor and walls"
-    for thing in things:
-        centre = (thing.min(axis=0) + thing.max(axis=0)) / 2
-        near = [
-            number for number in range(3)
-            if np.abs((xyz[labels == number].min(0) + xyz[labels == number].max(0)) / 2 - centre)
-            .max() < 0.06
-        ]  # fmt: skip
-        assert len(near) == 1
-
-
-def test_the_back_of_a_chair_stays_with_its_seat() -> None:
-    floor = block((0, 0, -0.03), (4, 4, 0))
-    seat = block((2, 2, 0.42), (2.45, 2.45, 0.48))
-    back = block((2, 2.39, 0.03), (2.45, 2.45, 0.96))
-    front = block((2, 2, 0.03), (2.45, 2.06, 0.42))
-    labels = cut_map(np.concatenate([floor, seat, back, front]).astype(np.float32), 0.03)
-    assert labels.max() == 0
-
-
-def test_nothing_and_too_little_is_no_thing() -> None:
-    assert len(cut_map(np.empty((0, 3), np.float32), 0.03)) == 0
-    assert (cut_map(np.random.default_rng(0).random((20, 3)).astype(np.float32), 0.03) < 0).all()
 
 
 def test_matching_keeps_what_stayed_and_gives_splits_to_the_larger_part() -> None:

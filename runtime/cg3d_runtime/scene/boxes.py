@@ -7,6 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+#: Turns that sides are laid along at first, degrees; the best is then halved twice.
+_TURN = 2.0
+
+#: The number of a square of the plan grows by this from row to row.
+_ROW = 1 << 31
+
 
 @dataclass(frozen=True, eq=False)
 class Box:
@@ -22,6 +28,33 @@ class Box:
     centre: NDArray[np.float64]
     size: NDArray[np.float64]
     yaw: float
+
+    @property
+    def top(self) -> float:
+        """The height of its upper face, metres."""
+        return float(self.centre[2] + self.size[2] / 2)
+
+    @property
+    def plan(self) -> float:
+        """The area of its plan, m2."""
+        return float(self.size[0] * self.size[1])
+
+    def inside(self, xy: NDArray[np.floating]) -> NDArray[np.bool_]:
+        """(k,) whether places of the plan (k, 2) lie in that of the box, metres."""
+        x, y = (xy - self.centre[:2]).T
+        along = np.abs(x * np.cos(self.yaw) + y * np.sin(self.yaw))
+        across = np.abs(y * np.cos(self.yaw) - x * np.sin(self.yaw))
+        return np.asarray((along <= self.size[0] / 2) & (across <= self.size[1] / 2))
+
+    def down_to(self, base: float) -> Box:
+        """The same box from a height on, if that is below it, metres."""
+        low, high = self.centre[2] - self.size[2] / 2, self.centre[2] + self.size[2] / 2
+        low = min(low, base)
+        return Box(
+            np.array([*self.centre[:2], (low + high) / 2]),
+            np.array([*self.size[:2], high - low]),
+            self.yaw,
+        )
 
     def corners(self) -> NDArray[np.float64]:
         """(8, 3) float64 corners, metres: the lower four in turn, then the upper four."""
@@ -78,6 +111,57 @@ def oriented_box(xyz: NDArray[np.floating]) -> Box:
     return Box(
         np.append(plan + origin[:2], (low + high) / 2),
         np.array([*sides, high - low]),
+        (angle + np.pi / 2) % np.pi - np.pi / 2,
+    )
+
+
+def fitted_box(xyz: NDArray[np.floating], near: float) -> Box:
+    """The upright box whose sides lie along what was seen; its longer side comes first.
+
+    Of a thing that was seen from one side there are two faces, an L in the plan, and the smallest
+    rectangle about an L lies across it. So the sides are laid where most points are close to one
+    of them: the closeness of "Efficient L-Shape Fitting for Vehicle Detection Using Laser
+    Scanners" (Zhang, Xu, Dong and Dolan, 2017).
+
+    Args:
+        xyz: (n, 3) finite, n > 0, z up.
+        near: points so near to a side lie on it, metres: the noise, or the edge of a voxel.
+    """
+    origin = xyz[0, :2].astype(np.float64)
+    plan = xyz[:, :2] - origin
+    _, of_point, counts = np.unique(
+        np.floor(plan / near).astype(np.int64) @ [_ROW, 1], return_inverse=True, return_counts=True
+    )
+    of_point = of_point.reshape(-1)
+    squares = np.stack([np.bincount(of_point, plan[:, k]) / counts for k in (0, 1)])
+    hull = convex_hull(plan).T
+
+    def closeness(angles: NDArray[np.float64]) -> NDArray[np.float64]:
+        off = np.full((len(angles), len(counts)), np.inf)
+        for way in (angles, angles + np.pi / 2):
+            axis = np.stack([np.cos(way), np.sin(way)], axis=1)
+            ends, here = axis @ hull, axis @ squares
+            low, high = ends.min(axis=1, keepdims=True), ends.max(axis=1, keepdims=True)
+            off = np.minimum(off, np.minimum(here - low, high - here))
+        return np.asarray((counts / np.maximum(off, near)).sum(axis=1))
+
+    angle = 0.0
+    steps = np.arange(0.0, 90.0, _TURN)
+    for width in (_TURN, _TURN / 2, _TURN / 4):
+        tried = angle + np.radians(steps)
+        angle = float(tried[closeness(tried).argmax()])
+        steps = np.array([0.0, -width / 2, width / 2])
+    axes = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    ends = axes @ hull
+    low, high = ends.min(axis=1), ends.max(axis=1)
+    centre = (low + high) / 2 @ axes + origin
+    sides = high - low
+    if sides[1] > sides[0]:
+        sides, angle = sides[::-1], angle + np.pi / 2
+    lowest, highest = float(xyz[:, 2].min()), float(xyz[:, 2].max())
+    return Box(
+        np.append(centre, (lowest + highest) / 2),
+        np.append(sides, highest - lowest),
         (angle + np.pi / 2) % np.pi - np.pi / 2,
     )
 

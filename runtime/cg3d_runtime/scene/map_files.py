@@ -5,7 +5,7 @@
     places-VERSION.npy  (m, 3) float32 mean of the points in each, metres about the origin
     counts-VERSION.npy  (m, 3) int32 frames it was seen in, the last of them, its thing or -1
     sums-VERSION.npy    (t, d) float32 of each thing's views, times their quality
-    things-VERSION.npy  (t, 6) float64 id, weight, views, first and last frame, cuts
+    things-VERSION.npy  (t, 7) float64 id, weight, views, first and last frame, cuts, base
 
 A kill leaves the old map or the new one: `cg3d_runtime/bundle/versioned.py`.
 """
@@ -32,7 +32,7 @@ from cg3d_runtime.scene.map_things import Things
 from cg3d_runtime.scene.voxel_map import NOBODY, VoxelMap
 
 MAP = "map.json"
-FORMAT = 1
+FORMAT = 2
 
 FOLDER = VersionedFolder(
     kind="a map",
@@ -105,7 +105,10 @@ def save_map(folder: Path, map: MapFiles) -> None:
         )
         return sealed(asdict(contents))
 
-    rows = (things.ids, things.weight, things.views, things.first, things.last, things.cuts)
+    rows = (
+        things.ids, things.weight, things.views, things.first, things.last, things.cuts,
+        things.bases,
+    )  # fmt: skip
     arrays: dict[str, NDArray[Any]] = {
         "keys": grid.keys,
         "places": grid.places,
@@ -151,7 +154,7 @@ def _read(folder: Path, contents: _Contents) -> MapFiles:
         "places": (np.float32, (m, 3)),
         "counts": (np.int32, (m, 3)),
         "sums": (np.float32, (t, contents.dim)),
-        "things": (np.float64, (t, 6)),
+        "things": (np.float64, (t, 7)),
     }
     arrays: dict[str, NDArray[Any]] = {}
     for stem, where in FOLDER.names(contents.version).items():
@@ -172,12 +175,12 @@ def _read(folder: Path, contents: _Contents) -> MapFiles:
 
 
 def _things(sums: NDArray[np.float32], table: NDArray[np.float64], contents: _Contents) -> Things:
-    ids, weight = table[:, 0].astype(np.int64), table[:, 1].copy()
+    ids, weight, bases = table[:, 0].astype(np.int64), table[:, 1].copy(), table[:, 6].copy()
     views, first, last, cuts = (table[:, k].astype(np.int64) for k in (2, 3, 4, 5))
     sound = (np.diff(ids, prepend=0) > 0).all() and (ids < contents.next_id).all()
-    if not sound or (table < 0).any() or (table[:, 1:] > 1e15).any():
+    if not sound or (table[:, :6] < 0).any() or (np.abs(table[:, 1:]) > 1e15).any():
         raise damaged("things", "its numbers are not of things")
-    return Things(ids, sums, weight, views, first, last, cuts, contents.next_id)
+    return Things(ids, sums, weight, views, first, last, cuts, bases, contents.next_id)
 
 
 def _grid(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from cg3d_runtime.scene.map_cut import cut_map
+from cg3d_runtime.scene.map_cut import Cut, cut_map
 from cg3d_runtime.scene.map_match import match
 from cg3d_runtime.scene.map_settings import MapSettings
 from cg3d_runtime.scene.map_things import Things
@@ -56,16 +56,18 @@ class Piece:
     Attributes:
         keys: (n,) int64 of the voxels.
         xyz: (n, 3) float32 their places.
+        hits: (n,) int32 the frames that each was seen in.
         size: of a voxel.
     """
 
     keys: NDArray[np.int64]
     xyz: NDArray[np.float32]
+    hits: NDArray[np.int32]
     size: float
 
-    def cut(self) -> NDArray[np.int32]:
-        """(n,) int32 the thing of each voxel, -1 for none."""
-        return cut_map(self.xyz, self.size)
+    def cut(self) -> Cut:
+        """The thing of each voxel, and what each stands on."""
+        return cut_map(self.xyz, self.hits, self.size)
 
 
 @dataclass(eq=False)
@@ -141,14 +143,14 @@ class MapState:
         # A thing that lies across the border is cut as a whole.
         across = np.unique(grid.owner[near])
         near |= np.isin(grid.owner, across[across != NOBODY])
-        return Piece(grid.keys[near], grid.places[near], grid.size)
+        return Piece(grid.keys[near], grid.places[near], grid.hits[near], grid.size)
 
-    def apply(self, piece: Piece, labels: NDArray[np.int32]) -> None:
+    def apply(self, piece: Piece, cut: Cut) -> None:
         """Give the voxels of a piece to the things of its cut; a known thing keeps its id."""
         grid, things = self.grid, self.things
         rows = grid.rows_of(piece.keys)
         here = rows >= 0
-        rows, labels = rows[here], labels[here]
+        rows, labels = rows[here], cut.labels[here]
         ids = np.full(int(labels.max(initial=-1)) + 2, NOBODY, np.int32)
         for pair in match(grid.owner[rows], labels):
             ids[pair.new] = pair.old
@@ -156,6 +158,7 @@ class MapState:
                 things.forget_views(pair.old)
         for number in np.flatnonzero(ids[:-1] == NOBODY):
             ids[number] = things.begin(self.frame)
+        things.stand(ids[:-1], cut.bases[: len(ids) - 1])
         grid.owner[rows] = ids[labels]
         things.keep(np.unique(grid.owner))
         things.outlived(np.unique(ids[:-1]))
@@ -213,3 +216,8 @@ class MapState:
     def points_of(self, id: int) -> NDArray[np.float64]:
         """(n, 3) float64 places of a thing's voxels in the map's frame, metres."""
         return np.asarray(self.grid.places[self.grid.owner == id] + self.origin)
+
+    def base_of(self, id: int) -> float:
+        """The height of what a thing stands on, metres in the map's frame."""
+        row = int(self.things.rows(np.array([id]))[0])
+        return float(self.things.bases[row] + self.origin[2])

@@ -21,6 +21,7 @@ class Things:
         views: (t,) int64 how many were added.
         first, last: (t,) int64 the frames that a thing was found in first and seen in last.
         cuts: (t,) int64 that it has outlived.
+        bases: (t,) float64 the height of what it stands on, metres about the map's origin.
         next_id: the id of the next thing.
     """
 
@@ -31,6 +32,7 @@ class Things:
     first: NDArray[np.int64]
     last: NDArray[np.int64]
     cuts: NDArray[np.int64]
+    bases: NDArray[np.float64]
     next_id: int
     _bank: TextBank | None = field(default=None, repr=False)
     _logits: NDArray[np.float32] | None = field(default=None, repr=False)
@@ -40,8 +42,8 @@ class Things:
     def none(cls, dim: int) -> Things:
         """No thing yet; `dim` is the size of embeddings."""
         ids, views, first, last, cuts = (np.empty(0, np.int64) for _ in range(5))
-        sums, weight = np.empty((0, dim), np.float32), np.empty(0)
-        return cls(ids, sums, weight, views, first, last, cuts, next_id=1)
+        sums, weight, bases = np.empty((0, dim), np.float32), np.empty(0), np.empty(0)
+        return cls(ids, sums, weight, views, first, last, cuts, bases, next_id=1)
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -49,7 +51,10 @@ class Things:
     @property
     def bytes(self) -> int:
         """Memory of the arrays."""
-        arrays = (self.ids, self.sums, self.weight, self.views, self.first, self.last, self.cuts)
+        arrays = (
+            self.ids, self.sums, self.weight, self.views, self.first, self.last, self.cuts,
+            self.bases,
+        )  # fmt: skip
         kept = 0 if self._logits is None else self._logits.nbytes
         return sum(array.nbytes for array in arrays) + kept
 
@@ -65,6 +70,7 @@ class Things:
         self.weight = np.append(self.weight, 0.0)
         self.views, self.cuts = np.append(self.views, 0), np.append(self.cuts, 0)
         self.first, self.last = np.append(self.first, frame), np.append(self.last, frame)
+        self.bases = np.append(self.bases, 0.0)
         return id
 
     def keep(self, ids: NDArray[np.integer]) -> None:
@@ -74,6 +80,7 @@ class Things:
             self.ids, self.sums, self.weight = self.ids[rows], self.sums[rows], self.weight[rows]
             self.views, self.cuts = self.views[rows], self.cuts[rows]
             self.first, self.last = self.first[rows], self.last[rows]
+            self.bases = self.bases[rows]
             if self._logits is not None and self._stale is not None:
                 kept = rows[: len(self._stale)]
                 self._logits, self._stale = self._logits[kept], self._stale[kept]
@@ -81,6 +88,10 @@ class Things:
     def outlived(self, ids: NDArray[np.integer]) -> None:
         """These came through one more cut."""
         self.cuts[np.isin(self.ids, ids)] += 1
+
+    def stand(self, ids: NDArray[np.integer], bases: NDArray[np.float64]) -> None:
+        """What these stand on, (k,) metres about the map's origin."""
+        self.bases[self.rows(ids)] = bases
 
     def look(self, id: int, embedding: NDArray[np.float32], quality: float) -> None:
         """Add a view (d,) to the average of a thing, if it is still here."""
