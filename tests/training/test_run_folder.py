@@ -15,6 +15,7 @@ from cg3d_training.runs.folder import STATE, RunFolder
 from cg3d_training.teaching.config import TeachingConfig
 
 RECIPE = TeachingConfig(seed=3)
+ABOUT = {"epoch": 2, "steps": 20, "seconds": 1.5}
 
 
 def started(path: Path, world: World = ALONE) -> RunFolder:
@@ -27,12 +28,12 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
     folder = started(tmp_path)
     for epoch in range(3):
         folder.log_epoch(epoch, {"epoch": epoch})
-    folder.save({"epoch": 2}, {"a": torch.arange(3)})
+    folder.save(ABOUT, {"a": torch.arange(3)})
     with pytest.raises(TrainingError, match="holds a run already"):
         started(tmp_path)
     again = RunFolder(tmp_path, RECIPE)
     about, tensors = again.saved()
-    assert (about, tensors["a"].tolist()) == ({"epoch": 2}, [0, 1, 2])
+    assert (about, tensors["a"].tolist()) == (ABOUT, [0, 1, 2])
     again.go_on(about["epoch"], 20)
     again.log_epoch(30, {"epoch": 2, "again": True})
     lines = [json.loads(line) for line in (tmp_path / "log.jsonl").read_text().splitlines()]
@@ -42,14 +43,14 @@ def test_what_was_saved_comes_back(tmp_path: Path) -> None:
 def test_a_second_process_writes_nothing(tmp_path: Path) -> None:
     folder = started(tmp_path, World(1, 2))
     folder.log_epoch(0, {"epoch": 0})
-    folder.save({"epoch": 1}, {"a": torch.zeros(1)})
+    folder.save(ABOUT, {"a": torch.zeros(1)})
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_recipe_of_before_a_key_was_there_is_the_same(tmp_path: Path) -> None:
-    config = {"config": json.dumps({"seed": 3}), "state": "{}"}
-    save_file({"a": torch.zeros(1)}, tmp_path / STATE, config)
-    assert RunFolder(tmp_path, RECIPE).saved()[0] == {}
+    metadata = {"config": json.dumps({"seed": 3}), "state": json.dumps(ABOUT)}
+    save_file({"a": torch.zeros(1)}, tmp_path / STATE, metadata)
+    assert RunFolder(tmp_path, RECIPE).saved()[0] == ABOUT
 
 
 @pytest.mark.parametrize(
@@ -60,6 +61,7 @@ def test_a_recipe_of_before_a_key_was_there_is_the_same(tmp_path: Path) -> None:
         ({"config": "{", "state": "{}"}, "another recipe"),
         ({"config": '{"seed": 3}'}, "damaged state"),
         ({"config": '{"seed": 3}', "state": "{"}, "damaged state"),
+        ({"config": '{"seed": 3}', "state": '{"epoch": 1, "steps": 2}'}, "state: seconds missing"),
     ],
 )
 def test_states_that_are_none_are_refused(

@@ -20,6 +20,7 @@ import yaml
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.data.augment import Augmentation
 from cg3d_training.data.partial import PartialViews
+from cg3d_training.data.reading import read_text
 
 T = TypeVar("T")
 
@@ -231,7 +232,7 @@ def _read(kind: type, source: str) -> dict[str, Any]:
     path = Path(source)
     name = source.removesuffix(".yaml")
     if path.is_file():
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path)
     elif name in list_recipes(kind):
         folder = resources.files("cg3d_training") / "recipes" / _FOLDERS[kind]
         text = (folder / f"{name}.yaml").read_text(encoding="utf-8")

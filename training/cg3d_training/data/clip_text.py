@@ -6,7 +6,6 @@ synonyms) and one `.npz` with an array of vectors for each word list. See `load_
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError, VocabularyError
 from cg3d_runtime.text.templates import normal_name
+from cg3d_training.data.reading import read_arrays, read_json
 
 
 @dataclass(frozen=True)
@@ -97,26 +97,41 @@ def load_vocabulary(folder: Path) -> Vocabulary:
             f"{folder} should hold names.json and exactly one .npz of text vectors; found "
             f"{sorted(p.name for p in folder.glob('*')) if folder.is_dir() else 'no such folder'}"
         )
-    lists = json.loads(names_file.read_text(encoding="utf-8"))
+    lists = _word_lists(names_file)
+    arrays = read_arrays(archives[0], *lists)
     labels: dict[str, list[str]] = {}
     vectors: list[NDArray[np.float32]] = []
-    with np.load(archives[0], allow_pickle=False) as archive:
-        for list_name, entries in lists.items():
-            if list_name not in archive or len(archive[list_name]) != len(entries):
-                raise TrainingError(
-                    f"{archives[0]}: the list {list_name!r} of {names_file.name} has "
-                    f"{len(entries)} names, but no array with as many rows"
-                )
-            for entry, vector in zip(entries, archive[list_name].astype(np.float32), strict=True):
-                name = normal_name(entry["name"])
-                if name not in labels:
-                    labels[name] = []
-                    vectors.append(vector)
-                labels[name] += [normal_name(s) for s in entry.get("synonyms", [])]
+    for (list_name, entries), array in zip(lists.items(), arrays, strict=True):
+        if array.ndim != 2 or array.dtype.kind != "f" or len(array) != len(entries):
+            raise TrainingError(
+                f"{archives[0]}: the list {list_name!r} of {names_file.name} has {len(entries)} "
+                f"names, but no array with as many rows of floats: {array.dtype} {array.shape}"
+            )
+        for (name, synonyms), vector in zip(entries, array.astype(np.float32), strict=True):
+            if name not in labels:
+                labels[name] = []
+                vectors.append(vector)
+            labels[name] += synonyms
+    if len({len(vector) for vector in vectors}) != 1:
+        raise TrainingError(f"{archives[0]}: the vectors are of several lengths, or there are none")
     for alias, label in everyday_aliases().items():
         if label in labels:
             labels[label].append(alias)
     return Vocabulary(tuple(labels), _unambiguous_aliases(labels), np.stack(vectors))
+
+
+def _word_lists(file: Path) -> dict[str, list[tuple[str, list[str]]]]:
+    """Of each word list its names, and the synonyms of each."""
+    try:
+        return {
+            str(title): [
+                (normal_name(entry["name"]), [normal_name(s) for s in entry.get("synonyms", [])])
+                for entry in entries
+            ]
+            for title, entries in read_json(file).items()
+        }
+    except (AttributeError, KeyError, TypeError) as error:
+        raise TrainingError(f"{file} holds no lists of names ({error!r})") from error
 
 
 @cache

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_runtime.points import unit_sphere
+from cg3d_training.data.reading import read_arrays
 from cg3d_training.data.tabletop import plane_normal, rotation_to_up
 
 #: The fewest points of a piece that is worth showing, and the most that one has.
@@ -61,10 +62,8 @@ def table_patches(folder: Path, count: int, rng: np.random.Generator) -> list[ND
     """
     tables = []
     for file in sorted(folder.glob("*.npz")):
-        with np.load(file, allow_pickle=False) as archive:
-            xyz = archive["xyz_mm"].astype(np.float32) / 1000
-            labels = archive["label"]
-        table = xyz[labels == 1]
+        xyz_mm, labels = read_arrays(file, "xyz_mm", "label")
+        table = xyz_mm[labels == 1].astype(np.float32) / np.float32(1000)
         if len(table) >= _FEWEST:
             tables.append(_y_up(table @ rotation_to_up(plane_normal(table)).T))
     if not tables:
@@ -89,13 +88,16 @@ def world_crops(file: Path, count: int, rng: np.random.Generator) -> list[NDArra
     Raises:
         TrainingError: the file is no such world, or nothing in it can be cut so.
     """
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            xyz = _y_up(archive["xyz_mm"].astype(np.float32) / 1000)
-            instance = archive["instance"]
-            names = [str(name).lower() for name in archive["names"]]
-    except (OSError, KeyError, ValueError) as error:
-        raise TrainingError(f"{file} is no furnished world: {error}") from error
+    xyz_mm, instance, called = read_arrays(file, "xyz_mm", "instance", "names")
+    names = [str(name).lower() for name in called]
+    if xyz_mm.shape != (*instance.shape, 3) or instance.dtype.kind not in "iu" or not len(xyz_mm):
+        raise TrainingError(
+            f"{file} is no furnished world: xyz_mm is {xyz_mm.shape}, instance {instance.dtype} "
+            f"{instance.shape}"
+        )
+    if instance.min() < 0 or instance.max() >= len(names):
+        raise TrainingError(f"{file} is no furnished world: instance does not point into names")
+    xyz = _y_up(xyz_mm.astype(np.float32) / np.float32(1000))
     endless = np.array([any(word in name for word in _SURFACES) for name in names])
     crops: list[NDArray[np.float32]] = []
     for _ in range(_TRIES * count):

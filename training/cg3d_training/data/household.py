@@ -23,6 +23,7 @@ from cg3d_training.data.clip_text import NO_VOCABULARY
 from cg3d_training.data.curated import CuratedNames, Use
 from cg3d_training.data.labelled import LabelledClouds, Split
 from cg3d_training.data.names import NameMatcher
+from cg3d_training.data.reading import read_arrays, read_text
 
 #: Licences, by the start of their name, under which an object may be trained on and shipped as
 #: weights. "Free Art" is copyleft and stays out.
@@ -126,17 +127,14 @@ def load_household(
         curated: the hand-written table; objects that have no row in it are left to the rule.
 
     Raises:
-        TrainingError: a file is missing, or objects and points do not fit each other.
+        TrainingError: a file is missing or damaged, or objects and points do not fit each other.
     """
     points_file, objects_file = folder / "points.npz", folder / "objects.jsonl"
     for file in (points_file, objects_file):
         if not file.is_file():
             raise TrainingError(f"{file} is missing; the household set is points.npz and it")
-    with np.load(points_file, allow_pickle=False) as archive:
-        if "xyz_u16" not in archive:
-            raise TrainingError(f"{points_file} has no array xyz_u16, only {archive.files}")
-        xyz = archive["xyz_u16"]
-    lines = objects_file.read_text(encoding="utf-8").splitlines()
+    (xyz,) = read_arrays(points_file, "xyz_u16")
+    lines = read_text(objects_file).splitlines()
     if xyz.ndim != 3 or xyz.shape[2] != 3 or xyz.dtype != np.uint16 or len(xyz) != len(lines):
         raise TrainingError(
             f"{points_file}: xyz_u16 is {xyz.dtype} {xyz.shape}; {objects_file.name} has "
@@ -146,7 +144,7 @@ def load_household(
     for row, line in enumerate(lines):
         try:
             objects.append(_object(row, json.loads(line), matcher, curated))
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise TrainingError(f"{objects_file}, line {row + 1}: {error!r}") from error
     return HouseholdSet(tuple(objects), xyz)
 

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import zlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.data.reading import read_arrays, read_text
 
 Split = Literal["train", "test"]
 
@@ -113,14 +112,12 @@ def read_npz(folder: Path, split: Split) -> LabelledClouds:
     for needed in (names, file):
         if not needed.is_file():
             raise TrainingError(f"{needed} is missing; a set is classes.txt, train.npz, test.npz")
-    classes = tuple(names.read_text(encoding="utf-8").split("\n"))
+    classes = tuple(read_text(names).split("\n"))
     classes = tuple(c.strip() for c in classes if c.strip())
-    try:
-        with np.load(file, allow_pickle=False) as archive:
-            points, labels = archive["points"], archive["labels"]
-    except (KeyError, ValueError, OSError, EOFError, BadZipFile, zlib.error) as error:
-        raise TrainingError(f"{file} does not hold points and labels: {error}") from error
+    points, labels = read_arrays(file, "points", "labels")
     if points.dtype.kind not in "fiu" or labels.dtype.kind not in "iu":
         raise TrainingError(f"{file}: points are {points.dtype} and labels {labels.dtype}")
+    if points.ndim != 3:
+        raise TrainingError(f"{file}: points should be (n, N, 3), not {points.shape}")
     clouds = np.ascontiguousarray(points[..., :3], dtype=np.float32)
     return LabelledClouds(classes, clouds, labels.astype(np.int64))

@@ -7,7 +7,6 @@ uint8, where 1 is the table and objects start at 2.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 from cg3d_runtime.errors import InputError, TrainingError
 from cg3d_training.data.indoor import IndoorScene, SceneFile, made_scene
 from cg3d_training.data.names import name_rules
+from cg3d_training.data.reading import read_arrays, read_json
 
 _TABLE = 1
 
@@ -46,24 +46,14 @@ def scanned_objects(folder: Path) -> Iterator[ScannedObject]:
     Raises:
         TrainingError: a file is missing or does not fit the annotation.
     """
-    annotation = folder / "objects.json"
-    if not annotation.is_file():
-        raise TrainingError(f"{annotation} is missing; the tabletop set is views and this list")
-    entries = json.loads(annotation.read_text(encoding="utf-8"))
-    for scene in dict.fromkeys(entry["scene"] for entry in entries):
+    for scene, words in _annotation(folder).items():
         file = folder / f"{scene}.npz"
-        if not file.is_file():
-            raise TrainingError(f"{file} is missing, but {annotation.name} names its objects")
-        with np.load(file, allow_pickle=False) as archive:
-            xyz = archive["xyz_mm"].astype(np.float32) / 1000
-            labels = archive["label"]
-        upright = xyz @ rotation_to_up(plane_normal(xyz[labels == _TABLE])).T
-        for entry in entries:
-            if entry["scene"] == scene:
-                points = upright[labels == entry["label"]]
-                if len(points) == 0:
-                    raise TrainingError(f"{file} has no points with label {entry['label']}")
-                yield ScannedObject(scene, entry["label"], entry["class"], points)
+        upright, labels = _upright(file)
+        for label, word in words.items():
+            points = upright[labels == label]
+            if len(points) == 0:
+                raise TrainingError(f"{file} has no points with label {label}")
+            yield ScannedObject(scene, label, word, points)
 
 
 def find_views(folder: Path) -> tuple[SceneFile, ...]:
@@ -72,31 +62,51 @@ def find_views(folder: Path) -> tuple[SceneFile, ...]:
     Raises:
         TrainingError: the annotation is missing.
     """
-    annotation = folder / "objects.json"
-    if not annotation.is_file():
-        raise TrainingError(f"{annotation} is missing; the tabletop set is views and this list")
-    entries = json.loads(annotation.read_text(encoding="utf-8"))
-    views: dict[str, dict[int, str]] = {}
-    for entry in entries:
-        views.setdefault(entry["scene"], {})[entry["label"]] = entry["class"]
     return tuple(
         SceneFile(view, partial(_read_view, folder / f"{view}.npz", words))
-        for view, words in views.items()
+        for view, words in _annotation(folder).items()
     )
 
 
-def _read_view(file: Path, words: Mapping[int, str]) -> IndoorScene:
+def _annotation(folder: Path) -> dict[str, dict[int, str]]:
+    """Of every view its labels and what they are."""
+    file = folder / "objects.json"
+    if not file.is_file():
+        raise TrainingError(f"{file} is missing; the tabletop set is views and this list")
+    views: dict[str, dict[int, str]] = {}
     try:
-        with np.load(file, allow_pickle=False) as archive:
-            xyz = archive["xyz_mm"].astype(np.float32) / 1000
-            labels, rgb = archive["label"], archive["rgb"]
-        upright = xyz @ rotation_to_up(plane_normal(xyz[labels == _TABLE])).T
-        instance = np.full(len(xyz), -1, np.int32)
-        for number, label in enumerate(words):
-            instance[labels == label] = number
-        classes = tuple(name_rules().tabletop_classes.get(w, w) for w in words.values())
+        for entry in read_json(file):
+            views.setdefault(str(entry["scene"]), {})[int(entry["label"])] = str(entry["class"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise TrainingError(f"{file} is no list of scene, label and class ({error!r})") from error
+    return views
+
+
+def _upright(file: Path) -> tuple[NDArray[np.float32], NDArray[np.integer]]:
+    """A view's points (n, 3), metres, z up, and their labels (n,)."""
+    xyz_mm, labels = read_arrays(file, "xyz_mm", "label")
+    if xyz_mm.shape != (*labels.shape, 3) or labels.ndim != 1 or xyz_mm.dtype.kind not in "iuf":
+        raise TrainingError(
+            f"{file}: xyz_mm is {xyz_mm.dtype} {xyz_mm.shape} and label {labels.shape}"
+        )
+    if (labels == _TABLE).sum() < 3:
+        raise TrainingError(f"{file} has no table (label {_TABLE}) to turn it upright by")
+    xyz: NDArray[np.float32] = xyz_mm.astype(np.float32) / np.float32(1000)
+    return xyz @ rotation_to_up(plane_normal(xyz[labels == _TABLE])).T, labels
+
+
+def _read_view(file: Path, words: Mapping[int, str]) -> IndoorScene:
+    upright, labels = _upright(file)
+    (rgb,) = read_arrays(file, "rgb")
+    if rgb.shape != upright.shape:
+        raise TrainingError(f"{file}: xyz_mm is {upright.shape} and rgb {rgb.shape}")
+    instance = np.full(len(upright), -1, np.int32)
+    for number, label in enumerate(words):
+        instance[labels == label] = number
+    classes = tuple(name_rules().tabletop_classes.get(w, w) for w in words.values())
+    try:
         return made_scene(file.stem, upright, rgb, instance, classes)
-    except (OSError, ValueError, KeyError, InputError) as error:
+    except InputError as error:
         raise TrainingError(f"{file}: {error}") from error
 
 

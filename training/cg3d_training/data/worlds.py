@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zipfile
 from functools import partial
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from cg3d_runtime.errors import InputError, TrainingError
 from cg3d_training.data.indoor import LARGEST_FILE, IndoorScene, SceneFile, made_scene
+from cg3d_training.data.reading import read_arrays
 
 #: How the names of models begin, to the word for what they are; the first that fits counts.
 WORDS = {
@@ -46,16 +46,15 @@ def read_world(file: Path) -> IndoorScene:
     try:
         if file.stat().st_size > LARGEST_FILE:
             raise InputError("is larger than any world")
-        with np.load(file, allow_pickle=False) as archive:
-            xyz = archive["xyz_mm"].astype(np.float32) / 1000
-            rgb, instance = archive["rgb"], archive["instance"].astype(np.int64)
-            names = [str(name) for name in archive["names"]]
+        xyz_mm, rgb, instance, called = read_arrays(file, "xyz_mm", "rgb", "instance", "names")
+        xyz, instance = xyz_mm.astype(np.float32) / 1000, instance.astype(np.int64)
+        names = [str(name) for name in called]
         if xyz.ndim != 2 or xyz.shape[1] != 3 or rgb.shape != xyz.shape:
             raise InputError(f"xyz_mm has the shape {xyz.shape} and rgb {rgb.shape}")
         if instance.shape != (len(xyz),) or not ((instance >= 0) & (instance < len(names))).all():
             raise InputError("instance does not point into names for every point")
         return made_scene(file.stem, xyz, rgb, instance, tuple(map(_word, names)))
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, InputError) as error:
+    except (OSError, ValueError, InputError) as error:
         raise TrainingError(f"{file}: {error}") from error
 
 

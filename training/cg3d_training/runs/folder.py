@@ -15,6 +15,7 @@ from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.checkpoint import read_tensors
 from cg3d_training.config import from_dict
+from cg3d_training.data.reading import read_text
 from cg3d_training.runs.distributed import ALONE, World
 from cg3d_training.runs.environment import note_resume, note_start
 from cg3d_training.runs.loggers import LOG, Logger, open_loggers
@@ -87,15 +88,18 @@ class RunFolder:
             )
         try:
             about: dict[str, Any] = json.loads(metadata["state"])
-        except (KeyError, ValueError) as error:
+            missing = {"epoch", "steps", "seconds"} - set(about)
+        except (KeyError, ValueError, TypeError) as error:
             raise TrainingError(f"{file}: damaged state: {error!r}") from error
+        if missing:
+            raise TrainingError(f"{file}: damaged state: {', '.join(sorted(missing))} missing")
         return about, tensors
 
     def go_on(self, epoch: int, steps: int) -> None:
         """Go on with the log after so many epochs and steps; what it says beyond is dropped."""
         if not self._world.is_first:
             return
-        lines = (self.path / LOG).read_text(encoding="utf-8").splitlines()[:epoch]
+        lines = read_text(self.path / LOG).splitlines()[:epoch]
         replace_file(self.path / LOG, "".join(line + "\n" for line in lines).encode())
         note_resume(self.path, self._world.size, epoch)
         self._open(steps)

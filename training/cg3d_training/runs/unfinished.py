@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 from cg3d_runtime.errors import TrainingError
 from cg3d_training.config import from_dict
+from cg3d_training.data.reading import read_json, read_text
 from cg3d_training.runs.folder import CONFIG, STATE
 from cg3d_training.runs.loggers import LOG
 
@@ -48,16 +48,13 @@ def read_run(folder: Path, kind: type[C]) -> Unfinished[C]:
             f"{folder}: there is no run to resume (a run has {CONFIG} and {STATE}); "
             "start one without --resume"
         )
-    try:
-        raw = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise TrainingError(f"{file}: not valid JSON: {error}") from error
+    raw = read_json(file)
     if not isinstance(raw, dict):
         raise TrainingError(f"{file}: should hold keys and values")
     config = from_dict(kind, raw, str(file))
     newest = max(states, key=lambda state: state.stat().st_mtime_ns)
     log = newest.with_name(LOG)
-    epochs = len(log.read_text(encoding="utf-8").splitlines()) if log.is_file() else 0
+    epochs = len(read_text(log).splitlines()) if log.is_file() else 0
     return Unfinished(folder, config, epochs, newest.stat().st_mtime_ns)
 
 
