@@ -119,9 +119,9 @@ class SceneMap:
         """
         start = perf_counter()
         placed = as_transform(pose)
-        cloud = np.asarray(points)
-        cloud = cloud.reshape(-1, cloud.shape[-1]) if cloud.ndim == 3 else cloud
-        xyz = as_points(cloud).xyz
+        if isinstance(points, np.ndarray) and points.ndim == 3:
+            points = points.reshape(-1, points.shape[-1])
+        xyz = as_points(points).xyz
         with self._lock:
             near = np.einsum("nk,nk->n", xyz, xyz) <= self.settings.range**2
             local = self._state.fuse(xyz[near], placed)

@@ -82,6 +82,8 @@ def classify_command(
     """
     from cg3d_sdk.recognizer import Recognizer
 
+    source = Source(topic, frame, axes, transform)
+    _ = source.matrix  # a fault of it is not one of every file
     recognizer = Recognizer(
         bundle, labels=_chosen_labels(labels, labels_file), engine=engine, up=up, reject=reject
     )
@@ -89,7 +91,6 @@ def classify_command(
     results: list[dict[str, Any]] = []
     errors: list[dict[str, str]] = []
     meshes = False
-    source = Source(topic, frame, axes, transform)
 
     def failed(name: str, error: Cg3dError) -> None:
         # The readers name the file themselves, the Recognizer cannot.

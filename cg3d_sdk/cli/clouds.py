@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
@@ -34,6 +35,15 @@ class Source:
     frame: int | None = None
     axes: Literal["body", "optical"] = "body"
     transform: Path | None = None
+
+    @cached_property
+    def matrix(self) -> NDArray[np.float64] | None:
+        """(4, 4) of the transform's file, or None.
+
+        Raises:
+            InputError: it cannot be read as one.
+        """
+        return None if self.transform is None else _matrix(self.transform)
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,14 +94,13 @@ def read_clouds(path: Path, source: Source) -> Iterator[NamedCloud]:
         DependencyError: a package for this format is not installed.
     """
     from cg3d_runtime.files import read_points
-    from cg3d_runtime.sensors import is_bag, read_frames
+    from cg3d_runtime.sensors import cloud_topics, is_bag, read_frames
 
-    matrix = None if source.transform is None else _matrix(source.transform)
     if not is_bag(path):
         if source.topic is not None or source.frame is not None:
             raise InputError(f"{path}: --topic and --frame choose in bags; this is a file")
         cloud = read_points(path)
-        yield NamedCloud(str(path), _moved(cloud.points, source, matrix), cloud.faces)
+        yield NamedCloud(str(path), _moved(cloud.points, source), cloud.faces)
         return
     first = source.frame or 0
     frames = islice(
@@ -100,19 +109,22 @@ def read_clouds(path: Path, source: Source) -> Iterator[NamedCloud]:
     number = first - 1
     for number, frame in enumerate(frames, first):
         facts = {"frame": number, "stamp": frame.stamp, "frame_id": frame.frame_id}
-        points = _moved(frame.points, source, matrix)
+        points = _moved(frame.points, source)
         yield NamedCloud(f"{path}[{number}]", points, facts=facts)
     if number < first:
-        raise InputError(f"{path}: the topic holds no cloud with the number {first}")
+        here = {topic.name: topic.messages for topic in cloud_topics(path)}
+        held = here[source.topic] if source.topic else next(iter(here.values()))
+        raise InputError(
+            f"{path}: the topic holds no cloud with the number {first}; it has {held}, counted "
+            "from 0"
+        )
 
 
-def _moved(
-    points: NDArray[np.floating], source: Source, matrix: NDArray[np.float64] | None
-) -> NDArray[np.floating]:
+def _moved(points: NDArray[np.floating], source: Source) -> NDArray[np.floating]:
     from cg3d_runtime.sensors import to_body, transform_points
 
     points = to_body(points, source.axes)
-    return points if matrix is None else transform_points(points, matrix)
+    return points if source.matrix is None else transform_points(points, source.matrix)
 
 
 def _matrix(path: Path) -> NDArray[np.float64]:
@@ -122,8 +134,10 @@ def _matrix(path: Path) -> NDArray[np.float64]:
 
     try:
         text = path.read_text(encoding="utf-8-sig").replace(",", " ")
-        return as_transform(np.array([row.split() for row in text.splitlines() if row.strip()]))
+        rows = [list(map(float, row.split())) for row in text.splitlines() if row.strip()]
+        return as_transform(np.array(rows))
     except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read as a 4x4 matrix ({error})") from error
+        reason = error.strerror if isinstance(error, OSError) else error
+        raise InputError(f"{path}: cannot be read as a 4x4 matrix ({reason})") from error
     except InputError as error:
         raise InputError(f"{path}: {error}") from error

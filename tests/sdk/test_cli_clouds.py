@@ -47,7 +47,7 @@ def test_one_cloud_of_a_bag(bag: Path) -> None:
     assert result.stdout.startswith(f"{bag}[2]")
     result = run("classify", bag, "--frame", 3, "--topic", "/points")
     assert result.exit_code == 1
-    assert "holds no cloud with the number 3" in result.stderr
+    assert "holds no cloud with the number 3; it has 3, counted from 0" in result.stderr
 
 
 def test_query_takes_the_first_cloud_or_another(bag: Path) -> None:
@@ -79,3 +79,13 @@ def test_a_file_that_is_no_matrix(tmp_path: Path, text: str) -> None:
     (tmp_path / "pose.txt").write_text(text)
     with pytest.raises(InputError, match=r"pose\.txt: "):
         next(read_clouds(tmp_path / "a.npy", Source(transform=tmp_path / "pose.txt")))
+
+
+def test_a_matrix_that_is_not_there_is_told_once(tmp_path: Path) -> None:
+    np.save(tmp_path / "a.npy", CLOUD)
+    file = tmp_path / "pose.txt"
+    result = run("classify", tmp_path / "a.npy", tmp_path / "a.npy", "--transform", file)
+    assert result.exit_code == 1
+    assert result.stderr.splitlines() == [
+        f"Error: {file}: cannot be read as a 4x4 matrix (No such file or directory)"
+    ]
