@@ -40,7 +40,7 @@ _KINDS = (
           ("main_split/*objectdataset*.h5",)),
     _Kind("ScanObjectNN, objects alone", "finetune, data.set=scanobjectnn_obj_only",
           ("main_split_nobg/*objectdataset*.h5",)),
-    _Kind("ShapeNet-55", "cg3d_training.data.shapenet", ("shapenet_pc/*.npy",)),
+    _Kind("ShapeNet-55", "prepare --renderer depth", ("shapenet_pc/*.npy",)),
     _Kind("ShapeNetCore v2", "prepare", ("*/*/models/model_normalized.obj",)),
     *(_Kind(f"meshes (.{suffix})", "prepare", (f"**/*.{suffix}",))
       for suffix in ("obj", "glb", "gltf", "ply", "stl", "off")),
