@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from cg3d_runtime.sensors.bags import CloudTopic, cloud_topics, is_bag, read_frames
 from cg3d_runtime.sensors.depth import DepthCloud, Intrinsics, depth_to_points
+from cg3d_runtime.sensors.depth_image import DepthImage
 from cg3d_runtime.sensors.frames import (
     OPTICAL_TO_BODY,
     Axes,
@@ -20,6 +21,7 @@ __all__ = [
     "CloudFrame",
     "CloudTopic",
     "DepthCloud",
+    "DepthImage",
     "Intrinsics",
     "PointCloud2",
     "PointField",

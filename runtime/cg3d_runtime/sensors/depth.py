@@ -11,12 +11,16 @@ from numpy.typing import ArrayLike, NDArray
 
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.sensors.frames import transform_points
+from cg3d_runtime.sensors.serialised import Cursor
 
 #: What a depth image counts in: "mm" (16UC1, RealSense, Kinect) or "m" (32FC1).
 DepthUnit = Literal["mm", "m"]
 
 # A depth image larger than this is a damaged header: 8 times 4K.
 _MOST_PIXELS = 1 << 26
+
+# The longest model of a lens that OpenCV has is of 14 numbers.
+_MOST_DISTORTION = 64
 
 
 @dataclass(frozen=True)
@@ -79,6 +83,32 @@ class Intrinsics:
             return cls.from_matrix(matrix, int(message.width), int(message.height))
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(f"not a sensor_msgs/CameraInfo message ({error})") from error
+
+    @classmethod
+    def from_cdr(cls, data: bytes) -> Intrinsics:
+        """Of a sensor_msgs/CameraInfo as ROS 2 serialises it, see `from_message`.
+
+        Raises:
+            InputError: the bytes are no such message.
+        """
+        return cls._parse(Cursor.of_cdr(data))
+
+    @classmethod
+    def from_ros1(cls, data: bytes) -> Intrinsics:
+        """Of a sensor_msgs/CameraInfo as ROS 1 serialises it, see `from_message`.
+
+        Raises:
+            InputError: the bytes are no such message.
+        """
+        return cls._parse(Cursor.of_ros1(data))
+
+    @classmethod
+    def _parse(cls, cursor: Cursor) -> Intrinsics:
+        cursor.header()
+        height, width = cursor.uint32("height"), cursor.uint32("width")
+        cursor.string("distortion_model")
+        cursor.float64s("D", cursor.length("numbers of D", 8, _MOST_DISTORTION))
+        return cls.from_matrix(cursor.float64s("K", 9), width, height)
 
 
 @dataclass(frozen=True, eq=False)

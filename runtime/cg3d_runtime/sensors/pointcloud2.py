@@ -133,7 +133,7 @@ class PointCloud2:
                 int(message.row_step),
                 data,
                 str(message.header.frame_id),
-                _nanoseconds(stamp),
+                nanoseconds(stamp),
             )
         except (AttributeError, TypeError, ValueError) as error:
             raise InputError(f"not a sensor_msgs/PointCloud2 message ({error})") from error
@@ -258,8 +258,8 @@ class PointCloud2:
         return view.astype(dtype.newbyteorder("=")).reshape(shape)
 
 
-def _nanoseconds(stamp: Any) -> int:
-    """Of builtin_interfaces/Time (ROS 2) or of rospy's time (ROS 1)."""
+def nanoseconds(stamp: Any) -> int:
+    """Of a stamp: builtin_interfaces/Time (ROS 2) or rospy's time (ROS 1)."""
     if hasattr(stamp, "nanosec"):
         return int(stamp.sec) * 10**9 + int(stamp.nanosec)
     return int(stamp.secs) * 10**9 + int(stamp.nsecs)

@@ -8,6 +8,7 @@ byte first, and its messages' header has a sequence number.
 from __future__ import annotations
 
 import struct
+from typing import Any
 
 from cg3d_runtime.errors import InputError
 
@@ -52,17 +53,21 @@ class Cursor:
         if not self._aligned:
             self.uint32("seq")
         # ROS 2 has signed seconds, ROS 1 unsigned ones.
-        seconds = self._number("stamp.sec", "i" if self._aligned else "I")
+        seconds = int(self._number("stamp.sec", "i" if self._aligned else "I"))
         nanoseconds = self.uint32("stamp.nanosec")
         return seconds * 10**9 + nanoseconds, self.string("frame_id")
 
     def uint8(self, what: str) -> int:
         """The next number; `what` names it in errors."""
-        return self._number(what, "B")
+        return int(self._number(what, "B"))
 
     def uint32(self, what: str) -> int:
         """The next number."""
-        return self._number(what, "I")
+        return int(self._number(what, "I"))
+
+    def float64s(self, what: str, count: int) -> tuple[float, ...]:
+        """The next `count` numbers; `what` names them in errors."""
+        return tuple(self._number(what, "d") for _ in range(count))
 
     def length(self, what: str, smallest: int, most: int) -> int:
         """The length of a sequence that follows.
@@ -94,11 +99,10 @@ class Cursor:
         """The next sequence of bytes, not copied."""
         return self._take(what, self.length(f"bytes of {what}", 1, len(self._data)))
 
-    def _number(self, what: str, code: str) -> int:
+    def _number(self, what: str, code: str) -> Any:
         size = struct.calcsize(code)
         if self._aligned:
             self._position += -(self._position - self._start) % size
-        value: int
         (value,) = struct.unpack(self._order + code, self._take(what, size))
         return value
 
