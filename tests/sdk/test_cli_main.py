@@ -32,6 +32,12 @@ def test_version() -> None:
     assert CliRunner().invoke(main, ["--version"]).output == f"cg3d, version {__version__}\n"
 
 
+def test_it_runs_as_a_module() -> None:
+    arguments = [sys.executable, "-m", "cg3d_sdk", "--help"]
+    done = subprocess.run(arguments, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("Usage: cg3d [OPTIONS]")
+
+
 def test_an_unknown_verb() -> None:
     result = CliRunner().invoke(main, ["clasify"])
     assert result.exit_code == 2

@@ -30,8 +30,8 @@ def inside(root: Path, name: str, remedy: str = _AGAIN) -> Path:
         place = (root / name).resolve(strict=True)
     except (OSError, RuntimeError) as error:  # RuntimeError: links in a circle, before Python 3.13
         raise BundleError(
-            f"{root / name} is missing or cannot be reached ({error}). The bundle is incomplete. "
-            f"{remedy}"
+            f"{root / name} is missing or cannot be reached "
+            f"({getattr(error, 'strerror', None) or error}). The bundle is incomplete. {remedy}"
         ) from error
     if not place.is_relative_to(root):
         raise BundleError(
