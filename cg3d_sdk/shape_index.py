@@ -35,6 +35,10 @@ class ShapeIndex:
         check_origin(index.origin, origin, "the index")
         self.recognizer, self.index = recognizer, index
 
+    def __repr__(self) -> str:
+        bundle = self.recognizer.bundle.manifest.name
+        return f"<ShapeIndex of {len(self):,} shapes, {bundle}>"
+
     @classmethod
     def open(cls, folder: str | Path, recognizer: Recognizer) -> ShapeIndex:
         """Open what `save` wrote. The vectors are mapped, not read into memory.

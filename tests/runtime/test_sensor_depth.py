@@ -91,6 +91,10 @@ def test_millimetres_and_metres_agree() -> None:
     [
         (np.ones((6, 8), np.uint16), {"unit": "m"}, "unit='mm'"),
         (np.ones((6, 8), np.uint16), {"unit": "cm"}, "'mm' or 'm'"),
+        (np.full((6, 8), 1.25), {"unit": "mm"}, r"nothing beyond 1\.25 mm\?.*unit='m'"),
+        (np.ones((6, 8)), {"unit": "m", "far": -1.0}, r"near=0\.0 and far=-1\.0"),
+        (np.ones((6, 8)), {"unit": "m", "near": 2, "far": 1}, "near=2 and far=1"),
+        (np.ones((6, 8)), {"unit": "m", "far": np.nan}, "far=nan"),
         (np.ones((8, 6)), {"unit": "m"}, r"is \(8, 6\) \(height, width\), the intrinsics"),
         (np.ones((6, 8, 1)), {"unit": "m"}, r"not \(6, 8, 1\)"),
         (np.ones((6, 8), complex), {"unit": "m"}, "complex"),

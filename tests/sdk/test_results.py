@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cg3d_sdk import Ranked, Recognizer, SceneMap, Timings
+from cg3d_sdk import Ranked, Recognizer, SceneMap, ShapeIndex, Timings
 from cg3d_sdk.results import Ranking
 
 
@@ -66,7 +66,7 @@ def test_what_a_terminal_shows_is_short() -> None:
     scene = recognizer.scene(np.concatenate([floor, rng.random((2000, 3)) * 0.5 + [1, 1, 0.2]]))
     answer = recognizer.classify(rng.random((300, 3)))
     region = scene.query("chair", top=1).regions[0]
-    for value in (recognizer, answer, scene, region, SceneMap(recognizer)):
+    for value in (recognizer, answer, scene, region, SceneMap(recognizer), ShapeIndex(recognizer)):
         assert len(repr(value)) < 600
         assert "\n" not in repr(value)
     assert "2 labels" in repr(recognizer)

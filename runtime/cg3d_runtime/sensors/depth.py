@@ -129,6 +129,10 @@ class DepthCloud:
     invalid: int
 
 
+#: Millimetres. No depth camera measures as near as this all over its image.
+_CLOSE = 20
+
+
 def depth_to_points(
     depth: ArrayLike,
     intrinsics: Intrinsics,
@@ -154,8 +158,8 @@ def depth_to_points(
             `OPTICAL_TO_BODY`, or a camera's pose times that.
 
     Raises:
-        InputError: an image of another type or size, a unit that does not fit it, or a bad
-            transform.
+        InputError: an image of another type or size, a unit that does not fit it, a range that
+            is empty, or a bad transform.
     """
     image = np.asarray(depth)
     metres = _metres(image, unit)
@@ -171,6 +175,8 @@ def depth_to_points(
             f"the picture is {picture.shape} {picture.dtype}; registered to the depth image it is "
             f"{(*size, 3)} uint8"
         )
+    if not 0 <= near < far:
+        raise InputError(f"near={near} and far={far} should be metres, the first below the second")
     valid = np.isfinite(metres) & (metres > 0) & (metres >= near) & (metres <= far)
     if image.dtype == np.uint16:
         valid &= image != np.iinfo(np.uint16).max
@@ -203,4 +209,11 @@ def _metres(image: NDArray[Any], unit: str) -> NDArray[np.float64]:
             f"a depth image of {image.dtype} in whole metres? Such images count millimetres: "
             "unit='mm'"
         )
+    if unit == "mm" and image.dtype.kind == "f":
+        measured = image[np.isfinite(image)]
+        if len(measured) and 0 < measured.max() < _CLOSE:
+            raise InputError(
+                f"a depth image with nothing beyond {measured.max():.3g} mm? Images of "
+                f"{image.dtype} mostly count metres: unit='m'"
+            )
     return image.astype(np.float64) * (1e-3 if unit == "mm" else 1.0)
