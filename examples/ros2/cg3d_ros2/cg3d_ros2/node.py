@@ -8,9 +8,11 @@ import rclpy
 from cg3d_interfaces.srv import Query
 from geometry_msgs.msg import Point, Pose, Quaternion, Vector3
 from rclpy.callback_groups import MutuallyExclusiveCallbackGroup, ReentrantCallbackGroup
+from rclpy.duration import Duration
 from rclpy.executors import ExternalShutdownException, MultiThreadedExecutor
 from rclpy.node import Node
-from rclpy.qos import qos_profile_sensor_data
+from rclpy.qos import HistoryPolicy, QoSProfile, ReliabilityPolicy
+from rclpy.time import Time
 from sensor_msgs.msg import PointCloud2
 from std_msgs.msg import Header
 from std_srvs.srv import Trigger
@@ -27,6 +29,9 @@ from cg3d_ros2.scene_node import Detection, Parameters, SceneNode
 from cg3d_runtime.sensors.frames import pose
 from cg3d_sdk import Cg3dError
 
+#: The transform of a cloud may come a little after it.
+_PATIENCE = Duration(seconds=0.2)
+
 
 class CG3DNode(Node):
     """Subscribes to `cloud`, publishes `detections`, serves `query` and `save_map`."""
@@ -38,8 +43,9 @@ class CG3DNode(Node):
         self.listener = TransformListener(self.transforms, self)
         self.detections = self.create_publisher(Detection3DArray, "detections", 10)
         # Clouds one after the other, questions meanwhile. The queue of one keeps the newest cloud.
-        qos = qos_profile_sensor_data
-        qos.depth = 1
+        qos = QoSProfile(
+            history=HistoryPolicy.KEEP_LAST, depth=1, reliability=ReliabilityPolicy.BEST_EFFORT
+        )
         clouds, others = MutuallyExclusiveCallbackGroup(), ReentrantCallbackGroup()
         self.create_subscription(PointCloud2, "cloud", self._cloud, qos, callback_group=clouds)
         self.create_service(Query, "query", self._query, callback_group=others)
@@ -58,7 +64,7 @@ class CG3DNode(Node):
         frame = self.logic.parameters.map_frame
         try:
             found = self.transforms.lookup_transform(
-                frame, message.header.frame_id, message.header.stamp
+                frame, message.header.frame_id, Time.from_msg(message.header.stamp), _PATIENCE
             ).transform
         except TransformException as error:
             self.get_logger().warning(f"cloud left out: {error}", throttle_duration_sec=5.0)
