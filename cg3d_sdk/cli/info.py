@@ -6,7 +6,9 @@ import dataclasses
 import json
 import re
 import shutil
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -21,6 +23,7 @@ if TYPE_CHECKING:
 
 _CARD = "MODEL_CARD.md"
 _COLUMN = 24
+_TASK = 38
 _RESULTS = re.compile(r"^#+ [^\n]*(?:results|how good)[^\n]*\n(.*?)(?=^#|\Z)", re.I | re.M | re.S)
 
 
@@ -177,4 +180,22 @@ def _results(bundle: Bundle) -> str:
     card = bundle.bytes(_CARD).decode("utf-8", errors="replace")
     found = _RESULTS.search(card)
     lines = found[1].splitlines() if found else []
-    return "\n".join(plain(line) for line in lines if line.startswith("|"))
+    table = [
+        [plain(cell).strip() for cell in line.split("|")[1:-1]]
+        for line in lines
+        if line.startswith("|") and set(line) - set("|-: ")
+    ]
+    return "\n".join(_aligned(table))
+
+
+def _aligned(table: Sequence[Sequence[str]]) -> Iterator[str]:
+    """A table in columns; long cells of the first are wrapped."""
+    columns = list(zip_longest(*table, fillvalue=""))
+    widths = [max(map(len, column)) for column in columns]
+    widths[:1] = [min(width, _TASK) for width in widths[:1]]
+    for first, *others in zip(*columns, strict=True):
+        *above, last = textwrap.wrap(first, widths[0]) or [""]
+        yield from (f"  {line}" for line in above)
+        cells = [last, *others]
+        padded = (cell.ljust(width) for cell, width in zip(cells, widths, strict=True))
+        yield "  " + "  ".join(padded).rstrip()
