@@ -92,7 +92,7 @@ def test_info_for_people(bundle: Path) -> None:
     ]
     assert table[2:] == [
         "  names of things that nobody ever saw,",
-        "  from one side" + 25 * " " + "5 %",
+        "  from one side" + 27 * " " + "5 %",
     ]
     assert "Many." not in result.output
     assert "As measured" not in result.output
