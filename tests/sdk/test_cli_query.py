@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 from importlib import resources
 from pathlib import Path
@@ -11,6 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from cg3d_sdk.cli.main import main
+from cg3d_sdk.cli.output import counted
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +71,28 @@ def test_what_cannot_be_written_is_told_before_the_work(scene: Path, tmp_path: P
         assert code == 2
         assert "there is no folder" in output
         assert "looks like" not in output
+
+
+class Terminal(io.StringIO):
+    """Where somebody looks."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+def test_who_looks_sees_how_far_it_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen = Terminal()
+    monkeypatch.setattr("sys.stderr", seen)
+    with counted("Looking") as tell:
+        assert tell is not None
+        tell(8, 32)
+        assert "25%" in seen.getvalue()
+        tell(32, 32)
+    assert "Looking" in seen.getvalue()
+    assert "100%" in seen.getvalue()
+    monkeypatch.setattr("sys.stderr", io.StringIO())
+    with counted("Looking") as tell:
+        assert tell is None
 
 
 def test_json_and_page(scene: Path, tmp_path: Path) -> None:
