@@ -126,7 +126,7 @@ def classify_command(
         }
         click.echo(json.dumps(document, indent=1))
     if meshes:
-        note_default_up(ctx)
+        note_default_up()
     if errors:
         ctx.exit(1)
 

@@ -115,7 +115,7 @@ def build_command(
         left_out = f", {len(errors)} left out" if errors else ""
         click.echo(f"{plain(output)}: {len(shapes)} shapes{left_out}")
     if meshes:
-        note_default_up(ctx)
+        note_default_up()
     if errors:
         ctx.exit(1)
 
@@ -209,8 +209,13 @@ def _answers(
 
     for text in texts:
         yield {"text": text}, shapes.search_text(text, top, where)
+    meshes = False
     for path in clouds:
-        yield {"cloud": str(path)}, shapes.search_cloud(read_points(path).points, top, where)
+        cloud = read_points(path)
+        meshes |= cloud.faces > 0
+        yield {"cloud": str(path)}, shapes.search_cloud(cloud.points, top, where)
+    if meshes:
+        note_default_up()
     for path in images:
         yield {"image": str(path)}, shapes.search_image(read_image(path), top, where)
 

@@ -63,7 +63,7 @@ def names_in(listed: Iterable[str], source: str) -> list[str]:
     return names
 
 
-def note_default_up(ctx: click.Context) -> None:
+def note_default_up() -> None:
     """Say what --up is for to whom it seems to be news; for verbs that have read meshes."""
-    if ctx.get_parameter_source("up") is ParameterSource.DEFAULT:
+    if click.get_current_context().get_parameter_source("up") is ParameterSource.DEFAULT:
         click.echo("Note: meshes were read as z up; most are y up, then add --up y.", err=True)

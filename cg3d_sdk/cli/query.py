@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from cg3d_sdk.cli.clouds import Source, cloud_options, read_clouds
-from cg3d_sdk.cli.options import OutputFile, bundle_option, engine_option, json_option, up_option
+from cg3d_sdk.cli.options import (
+    OutputFile,
+    bundle_option,
+    engine_option,
+    json_option,
+    note_default_up,
+    up_option,
+)
 from cg3d_sdk.cli.output import counted, percent, plain, ranked
 
 if TYPE_CHECKING:
@@ -116,6 +123,8 @@ def query_command(
     else:
         for answer in answers:
             _show(answer)
+    if cloud.faces:
+        note_default_up()
     if output is not None:
         from cg3d_sdk.page import write_scene_page
 

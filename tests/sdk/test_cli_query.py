@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from click.testing import CliRunner
 
 from cg3d_sdk.cli.main import main
@@ -63,6 +64,12 @@ def test_what_the_answer_cannot_tell_is_said(tmp_path: Path) -> None:
     assert code == 0
     assert "Note: the scene is 5999 x " in output
     assert "are its coordinates metres?" in output
+
+
+def test_a_mesh_read_as_z_up_is_mentioned(tmp_path: Path) -> None:
+    trimesh.creation.box([1, 1, 0.5]).export(tmp_path / "box.stl")
+    assert "add --up y" in run(tmp_path / "box.stl", "box")[1]
+    assert "add --up y" not in run(tmp_path / "box.stl", "box", "--up", "z")[1]
 
 
 def test_what_cannot_be_written_is_told_before_the_work(scene: Path, tmp_path: Path) -> None:
