@@ -9,8 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.cli.main import main
 from cg3d_training.config import PretrainConfig, load_config
 from cg3d_training.data.clip_text import load_vocabulary
 from cg3d_training.data.clutter import table_patches, world_crops
@@ -18,6 +20,7 @@ from cg3d_training.data.household import load_household
 from cg3d_training.data.names import NameMatcher
 from cg3d_training.data.reading import read_arrays, read_json, read_text
 from cg3d_training.data.tabletop import find_views, scanned_objects
+from cg3d_training.data.triplet_set import TripletSet
 from cg3d_training.data.worlds import read_world
 
 
@@ -144,3 +147,13 @@ def test_worlds_and_clutter(damage: str, tmp_path: Path) -> None:
             read(file)
     with pytest.raises(TrainingError, match=r"a\.npz|holds no views"):
         table_patches(tmp_path, 1, rng)
+
+
+def test_shards_that_are_none(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(TrainingError, match=r"file/index\.jsonl is missing"):
+        TripletSet(tmp_path / "file", 64)
+    (tmp_path / "a.tar").write_bytes(bytes(1024))
+    result = CliRunner().invoke(main, ["index", str(tmp_path)])
+    assert result.exit_code == 1
+    assert "there is no sample in its .tar files" in result.output

@@ -145,7 +145,7 @@ def test_triplets_end_with_the_same_weights(triplets: TripletConfig, tmp_path: P
 
 
 def test_wrong_settings_are_named(triplets: TripletConfig, tmp_path: Path) -> None:
-    with pytest.raises(TrainingError, match="validate is -1; 0 is for never"):
+    with pytest.raises(TrainingError, match="validate is -1; it should be 0 or more"):
         pretrain_triplets(dataclasses.replace(triplets, validate=-1), tmp_path / "a")
     alone = dataclasses.replace(triplets.data, validation=None)
     with pytest.raises(TrainingError, match="keep_best goes by validation"):

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.bounds import number
 from cg3d_training.data.augment import Augmentation
 from cg3d_training.data.partial import PartialViews
 from cg3d_training.data.reading import read_text
@@ -60,12 +61,12 @@ class DataConfig:
     clip_text: str = "../shared/data/clip-text"
     open_licences_only: bool = True
     names: Literal["rule", "curated"] = "rule"
-    validation: float = 0.0
-    orders: int = 8
-    partial: int = 0
+    validation: float = number(0.0, most=1)
+    orders: int = number(8, least=1)
+    partial: int = number(0)
     cameras: PartialViews = field(default_factory=PartialViews)
-    clutter: int = 0
-    generated: int = 0
+    clutter: int = number(0)
+    generated: int = number(0)
     hide: tuple[str, ...] = ()
     hide_near: float = 0.5
 
@@ -107,18 +108,18 @@ class OptimiserConfig:
     """
 
     kind: Literal["adamw", "sgd", "muon"] = "adamw"
-    epochs: int = 100
-    batch_size: int = 64
-    lr: float = 5e-5
-    min_lr: float = 1e-6
-    matrix_lr: float = 0.02
-    warmup_epochs: float = 0.0
-    warmup_lr: float | None = None
-    momentum: float = 0.9
-    weight_decay: float = 0.05
-    clip_norm: float = 10.0
-    chunk: int = 0
-    ema: float = 0.0
+    epochs: int = number(100)
+    batch_size: int = number(64, least=1)
+    lr: float = number(5e-5)
+    min_lr: float = number(1e-6)
+    matrix_lr: float = number(0.02, above=True)
+    warmup_epochs: float = number(0.0)
+    warmup_lr: float | None = number(None)
+    momentum: float = number(0.9, most=1)
+    weight_decay: float = number(0.05)
+    clip_norm: float = number(10.0, above=True)
+    chunk: int = number(0)
+    ema: float = number(0.0, most=1)
 
 
 @dataclass(frozen=True)
@@ -132,23 +133,8 @@ class PatchDrop:
         until: the share of the epochs after which all of them are shown.
     """
 
-    share: float = 0.0
-    until: float = 0.8
-
-
-def check_optimiser(config: OptimiserConfig) -> None:
-    """Refuse what no run can mean.
-
-    Raises:
-        TrainingError: a number is out of bounds.
-    """
-    if config.chunk < 0:
-        raise TrainingError(f"optimiser.chunk is {config.chunk}; 0 is for the whole share at once")
-    if config.chunk == 1:
-        raise TrainingError(
-            "optimiser.chunk is 1: batch normalisation takes its statistics over a chunk, so that "
-            "it needs more"
-        )
+    share: float = number(0.0, most=1)
+    until: float = number(0.8, most=1)
 
 
 @dataclass(frozen=True)
@@ -171,11 +157,11 @@ class PretrainConfig:
 
     encoder: str = "point_transformer_small"
     encoder_sizes: dict[str, Any] = field(default_factory=dict)
-    seed: int = 1
+    seed: int = number(1)
     precision: Precision = "fp32"
     compile: bool = False
-    save_every: int = 0
-    validate: int = 1
+    save_every: int = number(0)
+    validate: int = number(1)
     keep_best: bool = False
     data: DataConfig = field(default_factory=DataConfig)
     loss: LossConfig = field(default_factory=LossConfig)

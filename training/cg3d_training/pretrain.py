@@ -20,8 +20,9 @@ import torch
 from torch import Tensor
 
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.bounds import check_recipe
 from cg3d_training.checkpoint import Checkpoint, cpu_state, save_checkpoint
-from cg3d_training.config import PretrainConfig, check_optimiser
+from cg3d_training.config import PretrainConfig
 from cg3d_training.data.augment import augment
 from cg3d_training.data.clouds import OrderedClouds, WithClouds
 from cg3d_training.data.household import positives
@@ -75,7 +76,7 @@ def pretrain(
     """
     started = time.monotonic()
     check_loggers(log)
-    check_optimiser(config.optimiser)
+    check_recipe(config)
     check_temperature(config.loss.temperature, config.loss.learn_temperature)
     device = own_device(device, os.environ, torch.cuda.device_count())
     world = join_world(device)
@@ -87,6 +88,12 @@ def pretrain(
     base = encoder_spec(config.encoder)
     spec = EncoderSpec(base.architecture, base.sizes | config.encoder_sizes)
     encoder = build_encoder(spec).to(device)
+    width = data.vocabulary.vectors.shape[1]
+    if encoder.embedding_dim != width:
+        raise TrainingError(
+            f"the encoder's embeddings have {encoder.embedding_dim} numbers and the text vectors "
+            f"{width}: set encoder_sizes.embedding_dim to {width}"
+        )
     if config.patches.share and encoder.patch_drop is None:
         raise TrainingError(f"{config.encoder} has no patches to leave out: set patches.share=0")
     join_batch_norms(encoder, world)

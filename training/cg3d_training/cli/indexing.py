@@ -28,4 +28,6 @@ def index_command(folder: Path) -> None:
     if not any(folder.glob("*.tar")):
         raise TrainingError(f"{folder} holds no .tar files")
     index = write_index(folder, quiet=False)
+    if not len(index):
+        raise TrainingError(f"{folder}: there is no sample in its .tar files")
     click.echo(f"{folder}: {len(index)} objects in {len(index.shards)} shards")

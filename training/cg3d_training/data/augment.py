@@ -10,6 +10,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cg3d_training.bounds import number
+
 
 @dataclass(frozen=True)
 class Augmentation:
@@ -27,13 +29,13 @@ class Augmentation:
         renormalise: bring the cloud back into the unit sphere, as every cloud is at inference.
     """
 
-    probability: float = 0.3
-    yaw: float = 3.14159265
-    perturb: float = 0.06
-    jitter: float = 0.01
-    drop: float = 0.1
+    probability: float = number(0.3, most=1)
+    yaw: float = number(3.14159265)
+    perturb: float = number(0.06)
+    jitter: float = number(0.01)
+    drop: float = number(0.1, most=1)
     scale: tuple[float, float] = (0.6667, 1.5)
-    shift: float = 0.2
+    shift: float = number(0.2)
     renormalise: bool = False
 
 

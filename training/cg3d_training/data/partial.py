@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.spatial import ConvexHull, QhullError
 
 from cg3d_runtime.points import unit_sphere
+from cg3d_training.bounds import number
 
 #: The radius of the sphere that points are mirrored at, in distances of the furthest one. Held
 #: against rays through generated meshes, 95 of 100 points that it keeps are in sight, and it keeps
@@ -38,13 +39,13 @@ class PartialViews:
         tilt: standard deviation of the error in which way is up.
     """
 
-    most: int = 3
+    most: int = number(3, least=1)
     elevation: tuple[float, float] = (-5.0, 65.0)
     distance: tuple[float, float] = (2.0, 6.0)
-    noise: float = 0.02
-    holes: float = 0.15
-    support: float = 0.2
-    tilt: float = 3.0
+    noise: float = number(0.02)
+    holes: float = number(0.15, most=1)
+    support: float = number(0.2, most=1)
+    tilt: float = number(3.0)
 
 
 def partial_view(

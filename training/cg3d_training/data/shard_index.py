@@ -194,7 +194,7 @@ def read_sums(storage: Storage) -> dict[str, ShardSum]:
     where = f"{storage.where}/{SUMS}"
     try:
         values = json.loads("".join(storage.lines(SUMS)))
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return {}
     except (ValueError, RecursionError) as error:
         raise TrainingError(f"{where} is not JSON") from error
@@ -220,7 +220,7 @@ def _records(storage: Storage, name: str) -> Iterator[tuple[str, dict[str, Any]]
             if not isinstance(values, dict):
                 raise TrainingError(f"{where} is no object with keys")
             yield where, values
-    except FileNotFoundError as error:
+    except (FileNotFoundError, NotADirectoryError) as error:
         raise TrainingError(
             f"{storage.where}/{name} is missing; `cg3d-train prepare` writes it when it is done, "
             "and `cg3d-train index` for shards that are there"

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import Tensor
 
+from cg3d_runtime.errors import TrainingError
 from cg3d_training.encoders.grouping import furthest_point_sample, some_rows
 from cg3d_training.encoders.registry import PointEncoder
 
@@ -15,14 +16,21 @@ class PatchedEncoder(PointEncoder):
     """Point patches around furthest point samples to one embedding, or to logits.
 
     Args:
-        config: with `points`, `groups`, `group_size`, `embedding_dim`, `head_classes` and
-            `head_only`.
+        config: with `points`, `groups`, `group_size`, `embedding_dim`, `head_classes`, `head_only`
+            and `drop_path`.
+
+    Raises:
+        TrainingError: these do not go together.
     """
 
     patch_drop = 0.0
 
     def __init__(self, config: Any) -> None:
         super().__init__()
+        if config.head_only and not config.head_classes:
+            raise TrainingError("head_only leaves nothing but the head: set head_classes too")
+        if config.drop_path >= 1:
+            raise TrainingError(f"drop_path is {config.drop_path}; it should be below 1")
         self.config = config
         self.points = config.points
         self.fewest_points = max(config.groups, config.group_size)

@@ -109,7 +109,7 @@ def build_encoder(spec: EncoderSpec) -> PointEncoder:
     """A new encoder with random weights.
 
     Raises:
-        TrainingError: the architecture or one of the sizes is unknown.
+        TrainingError: the architecture or one of the sizes is unknown, or no size can be so.
     """
     if spec.architecture not in _ARCHITECTURES:
         raise TrainingError(
@@ -126,7 +126,30 @@ def build_encoder(spec: EncoderSpec) -> PointEncoder:
             f"{', '.join(sorted(known))}."
         )
     sizes = {k: tuple(v) if isinstance(v, list) else v for k, v in spec.sizes.items()}
-    return module(config(**sizes))
+    for field in dataclasses.fields(config):
+        _check_size(f"{spec.architecture}: {field.name}", field.default, sizes.get(field.name))
+    encoder = module(config(**sizes))
+    if encoder.fewest_points > encoder.points:
+        raise TrainingError(
+            f"{spec.architecture} would take {encoder.points} points, and its sizes need "
+            f"{encoder.fewest_points} or more"
+        )
+    return encoder
+
+
+def _check_size(what: str, default: Any, size: Any) -> None:
+    """Refuse a size, where one is given, that is not of its default's type, or below 0 or 1.
+
+    Raises:
+        TrainingError: it is.
+    """
+    if size is None or not isinstance(default, (int, float)):
+        return
+    kinds = (int, float) if isinstance(default, float) else (type(default),)
+    if type(size) not in kinds:
+        raise TrainingError(f"{what} is {size!r}; it should be of the type of {default}")
+    if size < (1 if type(default) is int and default else 0):  # 0 stands for none, where it can
+        raise TrainingError(f"{what} is {size}, which is too small")
 
 
 def create_encoder(name: str) -> PointEncoder:

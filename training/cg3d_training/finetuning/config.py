@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cg3d_training.bounds import number
 from cg3d_training.config import OptimiserConfig, Precision, register_recipes
 from cg3d_training.data.augment import Augmentation
 
@@ -30,7 +31,7 @@ class LabelledConfig:
     share: float = 1.0
     choice: Literal["stratified", "every_nth"] = "stratified"
     validation: float = 0.0
-    candidates: int = 1200
+    candidates: int = number(1200, least=1)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class FinetuneConfig:
     start: str | None = None
     seeds: tuple[int, ...] = (1, 2, 3)
     precision: Precision = "fp32"
-    label_smoothing: float = 0.0
-    validate: int = 1
+    label_smoothing: float = number(0.0, most=1)
+    validate: int = number(1)
     data: LabelledConfig = field(default_factory=LabelledConfig)
     augmentation: Augmentation = field(default_factory=lambda: Augmentation(probability=0.0))
     optimiser: OptimiserConfig = field(default_factory=OptimiserConfig)

@@ -26,8 +26,8 @@ from torch.nn import functional
 
 from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.bounds import check_recipe
 from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
-from cg3d_training.config import check_optimiser
 from cg3d_training.data.augment import augment
 from cg3d_training.data.candidates import Candidates
 from cg3d_training.data.labelled import load_labelled
@@ -261,7 +261,7 @@ def _rows(
 
 
 def _check(config: FinetuneConfig) -> None:
-    check_optimiser(config.optimiser)
+    check_recipe(config)
     if not config.seeds or len(set(config.seeds)) < len(config.seeds) or min(config.seeds) < 0:
         raise TrainingError(f"seeds should be different numbers from 0 up, not {config.seeds}")
     if not 0 < config.data.share <= 1:

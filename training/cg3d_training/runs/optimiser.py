@@ -47,6 +47,10 @@ class _Muon(torch.optim.Optimizer):
     def __init__(
         self, config: OptimiserConfig, decay: list[Parameter], rest: list[Parameter]
     ) -> None:
+        if config.lr <= 0:
+            raise TrainingError(
+                f"optimiser.lr is {config.lr}; optimiser.kind=muon needs one above 0"
+            )
         factor = config.matrix_lr / config.lr
         matrices = [p for p in decay if p.ndim == 2 and min(p.shape) >= _NARROWEST]
         others = [p for p in decay if p.ndim != 2 or min(p.shape) < _NARROWEST]

@@ -84,8 +84,6 @@ class Run(Generic[C]):
         self.stop = StopRequest(world)
         self._inside: tuple[list[float], dict[str, Any], dict[str, Tensor]] | None = None
         its = config.optimiser
-        if config.validate < 0:
-            raise TrainingError(f"validate is {config.validate}; 0 is for never")
         self.meter = Meter(
             output.name, its.epochs, steps_per_epoch, clouds or its.batch_size, not world.is_first
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from cg3d_training.bounds import number
 from cg3d_training.config import OptimiserConfig, register_recipes
 
 
@@ -34,7 +35,7 @@ class PictureConfig:
     """
 
     crop: tuple[float, float] = (0.6, 1.0)
-    flip: float = 0.5
+    flip: float = number(0.5, most=1)
     light: tuple[float, float] = (0.8, 1.2)
 
 
@@ -54,7 +55,7 @@ class TeachingConfig:
 
     model: str = "cg3d-mini-64"
     weights: str | None = None
-    seed: int = 1
+    seed: int = number(1)
     precision: Literal["fp32", "bf16"] = "fp32"
     positives: Literal["class", "diagonal"] = "class"
     data: TeachingDataConfig = field(default_factory=TeachingDataConfig)

@@ -25,8 +25,8 @@ from torch import Tensor, nn
 
 from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.bounds import check_recipe
 from cg3d_training.checkpoint import cpu_state
-from cg3d_training.config import check_optimiser
 from cg3d_training.data.shards import ShardFolder
 from cg3d_training.data.triplet_set import CaptionTable, TripletSet
 from cg3d_training.losses import class_positives, diagonal_positives, nce, unit_rows
@@ -86,7 +86,7 @@ def train_teacher(
     check_loggers(log)
     if int(os.environ.get("WORLD_SIZE", "1")) > 1:
         raise TrainingError("a teacher is trained in one process; start it without torchrun")
-    check_optimiser(config.optimiser)
+    check_recipe(config)
     if config.optimiser.chunk:
         raise TrainingError("a teacher's batch is taken at once: set optimiser.chunk=0")
     torch.manual_seed(config.seed)

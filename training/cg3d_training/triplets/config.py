@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from cg3d_training.bounds import number
 from cg3d_training.config import OptimiserConfig, Precision, register_recipes
 from cg3d_training.data.augment import Augmentation
 
@@ -48,12 +49,12 @@ class TripletDataConfig:
     """
 
     shards: str = "shards"
-    orders: int = 1
-    window: int = 16384
-    lanes: int = 1
+    orders: int = number(1)
+    window: int = number(16384, least=1)
+    lanes: int = number(1, least=1)
     views: Literal["random", "fixed"] = "random"
     captions: Literal["photo", "templates", "prepared"] = "photo"
-    caption_table: int = 200_000
+    caption_table: int = number(200_000)
     validation: str | None = None
 
 
@@ -94,10 +95,10 @@ class PromptConfig:
 
     tokens: int = 5
     initialisation: Literal["vpt", "official"] = "vpt"
-    lr: float = 2e-3
-    min_lr: float = 1e-6
-    momentum: float = 0.9
-    weight_decay: float = 1e-4
+    lr: float = number(2e-3)
+    min_lr: float = number(1e-6)
+    momentum: float = number(0.9, most=1)
+    weight_decay: float = number(1e-4)
 
 
 @dataclass(frozen=True)
@@ -122,11 +123,11 @@ class TripletConfig:
     encoder: str = "point_transformer"
     encoder_sizes: dict[str, Any] = field(default_factory=dict)
     start: str | None = None
-    seed: int = 1
+    seed: int = number(1)
     precision: Precision = "fp32"
     compile: bool = False
-    save_every: int = 0
-    validate: int = 1
+    save_every: int = number(0)
+    validate: int = number(1)
     keep_best: bool = False
     teacher: TeacherConfig = field(default_factory=TeacherConfig)
     data: TripletDataConfig = field(default_factory=TripletDataConfig)

@@ -26,8 +26,8 @@ from safetensors.torch import save as to_bytes
 
 from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.errors import TrainingError
+from cg3d_training.bounds import check_recipe
 from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
-from cg3d_training.config import check_optimiser
 from cg3d_training.data.triplet_set import CaptionTable, PictureForm, TripletSet
 from cg3d_training.encoders import EncoderSpec, PointEncoder, build_encoder, encoder_spec
 from cg3d_training.runs.card import write_card
@@ -183,7 +183,7 @@ def _check(config: TripletConfig) -> None:
         )
     if loss.temperature is not None:
         check_temperature(loss.temperature, loss.learn_temperature)
-    check_optimiser(config.optimiser)
+    check_recipe(config)
     if config.keep_best and not (config.data.validation and config.validate):
         raise TrainingError("keep_best goes by validation: set data.validation and validate")
 
