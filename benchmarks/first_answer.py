@@ -1,6 +1,6 @@
 """From a new process to the first name: import, load, classify.
 
-    python benchmarks/first_answer.py [--runs 7] [--json]
+    python benchmarks/first_answer.py [--bundle household-tiny] [--runs 7] [--json]
 
 Each run is a fresh Python process; times are medians, memory is the largest peak.
 """
@@ -15,13 +15,13 @@ import sys
 import click
 
 _RUN = """
-import json, resource, time
+import json, resource, sys, time
 start = time.perf_counter()
 import numpy
 numpy_done = time.perf_counter()
 from cg3d_sdk import Recognizer
 imported = time.perf_counter()
-recognizer = Recognizer()
+recognizer = Recognizer(*sys.argv[1:])
 loaded = time.perf_counter()
 recognizer.classify(numpy.random.default_rng(0).random((20000, 3)))
 end = time.perf_counter()
@@ -33,14 +33,16 @@ print(json.dumps({"import numpy": numpy_done - start, "import cg3d_sdk": importe
 
 
 @click.command()
+@click.option("--bundle", help="Default: the shipped one.")
 @click.option("--runs", default=7, show_default=True)
 @click.option("--json", "as_json", is_flag=True)
-def main(runs: int, as_json: bool) -> None:
+def main(bundle: str | None, runs: int, as_json: bool) -> None:
     """Time the first answer."""
     results = []
     with click.progressbar(range(runs), label="fresh processes", file=sys.stderr) as bar:
         for _ in bar:
-            out = subprocess.run([sys.executable, "-c", _RUN], capture_output=True, check=True)
+            command = [sys.executable, "-c", _RUN, *filter(None, [bundle])]
+            out = subprocess.run(command, capture_output=True, check=True)
             results.append(json.loads(out.stdout))
     peak = max(r["peak MB"] for r in results)
     seconds = {k: statistics.median(r[k] for r in results) for k in results[0] if k != "peak MB"}
