@@ -125,6 +125,8 @@ def _returned(encoder: PointEncoder, clouds: NDArray[np.float32]) -> dict[str, N
 def without_gradients(
     network: Callable[[Tensor], Tensor],
 ) -> Callable[[NDArray[Any]], NDArray[np.float32]]:
+    """A network as a function of arrays."""
+
     def run(batch: NDArray[Any]) -> NDArray[np.float32]:
         with torch.no_grad():
             rows: NDArray[np.float32] = network(torch.from_numpy(batch)).numpy()

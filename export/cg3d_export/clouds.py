@@ -85,11 +85,6 @@ def check_clouds(source: Path | None, spec: PreprocessSpec) -> CheckClouds:
     )
 
 
-def prepared_clouds(source: Path | None, spec: PreprocessSpec) -> NDArray[np.float32]:
-    """(n, spec.points, 3) float32: the clouds of `check_clouds`, prepared."""
-    return check_clouds(source, spec).prepared
-
-
 def _samples() -> list[tuple[str, NDArray[Any]]]:
     folder = resources.files("cg3d_sdk") / "samples"
     with resources.as_file(folder) as path:

@@ -23,7 +23,7 @@ from small_checkpoints import (
     write_text_checkpoint,
 )
 
-from cg3d_export.clouds import prepared_clouds
+from cg3d_export.clouds import check_clouds
 from cg3d_export.graph import encoder_graph, text_graph
 from cg3d_runtime.points.prepare import PreprocessSpec
 from cg3d_training.encoders import PointEncoder
@@ -79,7 +79,7 @@ def inputs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def clouds(inputs: Path) -> np.ndarray:
     """(12, 64, 3) float32, prepared."""
     points = SPEC.sizes["points"]
-    return prepared_clouds(inputs / "clouds.npz", PreprocessSpec(points, 4 * points))
+    return check_clouds(inputs / "clouds.npz", PreprocessSpec(points, 4 * points)).prepared
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from cg3d_export import clouds as room
-from cg3d_export.clouds import LIMIT, prepared_clouds
+from cg3d_export.clouds import LIMIT, check_clouds
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.points.prepare import PreprocessSpec, prepare
 
@@ -23,7 +23,7 @@ def some(count: int) -> np.ndarray:
 @pytest.mark.parametrize("name", ["points", "xyz_u16", "clouds", "arr_0"])
 def test_npz(tmp_path: Path, name: str) -> None:
     np.savez(tmp_path / "c.npz", **{name: some(5)})
-    found = prepared_clouds(tmp_path / "c.npz", SPEC)
+    found = check_clouds(tmp_path / "c.npz", SPEC).prepared
     expected = [prepare(cloud, SPEC, up="y").cloud for cloud in some(5)]
     np.testing.assert_array_equal(found, expected)
 
@@ -31,7 +31,7 @@ def test_npz(tmp_path: Path, name: str) -> None:
 def test_many_clouds_are_thinned_evenly(tmp_path: Path) -> None:
     clouds = some(LIMIT + 51)
     np.savez(tmp_path / "c.npz", points=clouds)
-    found = prepared_clouds(tmp_path / "c.npz", SPEC)
+    found = check_clouds(tmp_path / "c.npz", SPEC).prepared
     assert len(found) == LIMIT
     for mine, theirs in ((0, 0), (-1, -1)):
         np.testing.assert_array_equal(found[mine], prepare(clouds[theirs], SPEC, "y").cloud)
@@ -43,7 +43,7 @@ def test_household_folder_gives_its_test_split(tmp_path: Path) -> None:
     np.savez(tmp_path / "points.npz", xyz_u16=clouds, rgb_u8=np.zeros((6, 40, 3), np.uint8))
     splits = ["train", "test", "train", "test", "test", "train"]
     (tmp_path / "objects.jsonl").write_text("\n".join(json.dumps({"split": s}) for s in splits))
-    found = prepared_clouds(tmp_path, SPEC)
+    found = check_clouds(tmp_path, SPEC).prepared
     expected = [prepare(clouds[i], SPEC, up="y").cloud for i in (1, 3, 4)]
     np.testing.assert_array_equal(found, expected)
 
@@ -52,10 +52,10 @@ def test_samples_of_the_package(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     (tmp_path / "samples").mkdir()
     monkeypatch.setattr(room.resources, "files", lambda package: tmp_path)
     with pytest.raises(InputError, match="--clouds"):
-        prepared_clouds(None, SPEC)
+        check_clouds(None, SPEC)
     for i, cloud in enumerate(some(3)):
         np.savez(tmp_path / "samples" / f"{i}.npz", points=cloud)
-    assert prepared_clouds(None, SPEC).shape == (3, 16, 3)
+    assert check_clouds(None, SPEC).prepared.shape == (3, 16, 3)
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_bad_npz(tmp_path: Path, write: object, message: str) -> None:
     path = tmp_path / "c.npz"
     write(path)  # type: ignore[operator]
     with pytest.raises(InputError, match=message):
-        prepared_clouds(path, SPEC)
+        check_clouds(path, SPEC)
 
 
 @pytest.mark.parametrize(
@@ -93,4 +93,4 @@ def test_bad_household_folder(tmp_path: Path, lines: str | None, message: str) -
     if lines is not None:
         (tmp_path / "objects.jsonl").write_text(lines)
     with pytest.raises(InputError, match=message):
-        prepared_clouds(tmp_path, SPEC)
+        check_clouds(tmp_path, SPEC)

@@ -11,7 +11,7 @@ import torch
 from onnx import numpy_helper
 
 from cg3d_export.against_torch import encoder_parity
-from cg3d_export.clouds import prepared_clouds
+from cg3d_export.clouds import check_clouds
 from cg3d_export.graph import encoder_graph
 from cg3d_export.parity import Parity, require_parity
 from cg3d_export.precision import half_products
@@ -108,7 +108,7 @@ def test_the_small_encoder_on_household_test_clouds(shared: Path) -> None:
     torch.manual_seed(0)
     encoder = create_encoder("point_transformer_small").eval()
     spec = PreprocessSpec(encoder.points, 4 * encoder.points)
-    clouds = prepared_clouds(shared / "data" / "household", spec)
+    clouds = check_clouds(shared / "data" / "household", spec).prepared
     assert clouds.shape == (200, 512, 3)
     graph = encoder_graph(encoder)
     # Embeddings of random weights lie close together: directions that tell them apart.

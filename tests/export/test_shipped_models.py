@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from cg3d_export.against_torch import encoder_parity
-from cg3d_export.clouds import check_clouds, prepared_clouds
+from cg3d_export.clouds import check_clouds
 from cg3d_export.graph import encoder_graph
 from cg3d_export.int8 import int8_products
 from cg3d_export.parity import require_parity
@@ -56,7 +56,7 @@ def test_the_bundle_was_made_from_these_checkpoints(bundle: Bundle, trained: Che
 
 
 def test_the_shipped_graph_is_this_encoder(bundle: Bundle, fp32: onnx.ModelProto) -> None:
-    clouds = prepared_clouds(None, bundle.manifest.preprocess)
+    clouds = check_clouds(None, bundle.manifest.preprocess).prepared
     fresh = open_engine(fp32.SerializeToString(), "cpu", 1).run({"points": clouds})["embedding"]
     shipped = open_engine(bundle.bytes("encoder.onnx"), "cpu", 1).run({"points": clouds})
     assert (fresh * shipped["embedding"]).sum(axis=1).min() >= 0.999
@@ -98,7 +98,7 @@ def test_int8_of_the_trained_encoder(
 def test_household_test_clouds_agree_with_torch(
     shared: Path, bundle: Bundle, encoder: PointEncoder, fp32: onnx.ModelProto
 ) -> None:
-    clouds = prepared_clouds(shared / "data" / "household", bundle.manifest.preprocess)
+    clouds = check_clouds(shared / "data" / "household", bundle.manifest.preprocess).prepared
     assert len(clouds) == 200
     text = bundle.text()
     anchors = TextSpace(text.mean).apply(text.vectors)

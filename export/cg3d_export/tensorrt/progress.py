@@ -35,6 +35,7 @@ class Phases:
         self._furthest = 0.0
 
     def start(self, name: str, parent: str | None, steps: int) -> None:
+        """A phase of so many steps begins, within its parent or by itself."""
         with self._lock:
             self._active[name] = _Phase(parent, max(1, steps))
 
@@ -45,6 +46,7 @@ class Phases:
                 self._active[name].done = step + 1
 
     def finish(self, name: str) -> None:
+        """A phase is over; with one of the outermost the build is."""
         with self._lock:
             phase = self._active.pop(name, None)
             if phase is not None and phase.parent not in self._active:

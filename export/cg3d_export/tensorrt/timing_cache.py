@@ -37,6 +37,7 @@ class CacheKey:
 
 
 def cache_key(machine: Machine) -> CacheKey:
+    """What timings taken on a machine hold for."""
     device = machine.device
     return CacheKey(
         machine.tensorrt or "none",

@@ -11,14 +11,17 @@ T = TypeVar("T")
 
 
 def between(rng: np.random.Generator, low: float, high: float) -> float:
+    """A number from low to high, all alike likely."""
     return float(rng.uniform(low, high))
 
 
 def chance(rng: np.random.Generator, probability: float) -> bool:
+    """True as often as the probability says."""
     return bool(rng.random() < probability)
 
 
 def pick(rng: np.random.Generator, options: Sequence[T]) -> T:
+    """One of the options, all alike likely."""
     return options[int(rng.integers(len(options)))]
 
 

@@ -25,6 +25,7 @@ class Mesh:
     faces: NDArray[np.int64]
 
     def moved(self, x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Mesh:
+        """Shifted by so many metres."""
         return Mesh(self.vertices + np.array([x, y, z]), self.faces)
 
     def scaled(self, x: float = 1.0, y: float = 1.0, z: float = 1.0) -> Mesh:
@@ -57,10 +58,12 @@ def join(parts: Iterable[Mesh]) -> Mesh:
 
 
 def moved(parts: Iterable[Mesh], x: float = 0.0, y: float = 0.0, z: float = 0.0) -> Parts:
+    """The parts, shifted by so many metres."""
     return [part.moved(x, y, z) for part in parts]
 
 
 def turned(parts: Iterable[Mesh], axis: Axis, degrees: float) -> Parts:
+    """The parts, turned about an axis through the origin, right-handed."""
     return [part.turned(axis, degrees) for part in parts]
 
 

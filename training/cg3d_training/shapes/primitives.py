@@ -68,6 +68,7 @@ def frustum(bottom: float, top: float, height: float, segments: int = 32) -> Mes
 
 
 def cylinder(radius: float, height: float, segments: int = 32) -> Mesh:
+    """An upright cylinder that stands on y = 0."""
     return frustum(radius, radius, height, segments)
 
 
@@ -181,12 +182,6 @@ def rounded_rectangle(width: float, height: float, radius: float) -> NDArray[np.
             for sx, sy, start in corners
         ]
     )
-
-
-def arc(radius: float, start: float, end: float, count: int = 12) -> NDArray[np.float64]:
-    """(count, 2) points on a circle about the origin, from and to an angle in degrees."""
-    angle = np.radians(np.linspace(start, end, count))
-    return np.stack([np.cos(angle), np.sin(angle)], axis=1) * radius
 
 
 def smooth(points: ArrayLike, count: int = 24) -> NDArray[np.float64]:
