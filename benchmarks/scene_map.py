@@ -5,8 +5,9 @@
 The rooms stand in a row, and the camera goes round in one after the other, so that what lies behind
 is forgotten. Told: memory and voxels over frames, CPU seconds of `add` by stage, of a query, and of
 each room's furniture what is found within 10 cm, under how many ids, and whether its name is the
-best of the room's. CPU seconds are of the one thread that everything runs in; where other work
-shares the machine they say more than the clock.
+best of the room's; beside it how much of a piece's surface was seen at all, and how far the middle
+of that alone is from the piece's. CPU seconds are of the one thread that everything runs in; where
+other work shares the machine they say more than the clock.
 """
 
 from __future__ import annotations
@@ -21,9 +22,10 @@ from typing import Any
 import click
 import numpy as np
 
-from cg3d_runtime.scene.boxes import oriented_box
+from cg3d_runtime.scene.boxes import fitted_box, oriented_box
 from cg3d_sdk import MapSettings, Recognizer, SceneMap
 from cg3d_training.render.depth_camera import DepthCamera, tour
+from cg3d_training.render.seen import SeenSurface
 from cg3d_training.shapes.rooms import Room, furnished_room
 
 SEEDS = (3, 4, 5, 6, 7)
@@ -56,8 +58,11 @@ def main() -> None:
             offset = np.eye(4)
             offset[0, 3] = place * APART
             ids: dict[int, set[int]] = defaultdict(set)
+            surface = SeenSurface(room, settings.range)
             for pose in tour(room, each):
-                points = camera.look(room, pose, rng).points
+                frame = camera.look(room, pose, rng)
+                surface.add(frame)
+                points = frame.points
                 start, wall = time.process_time(), time.perf_counter()
                 spent = scene.add(points, offset @ pose)
                 cpu, wall = time.process_time() - start, time.perf_counter() - wall
@@ -73,7 +78,7 @@ def main() -> None:
                     queries += [asked(scene, question) for question in QUESTIONS]
                     for number, thing in matches(scene, room, offset).items():
                         ids[number].add(thing)
-            rooms.append(judged(scene, recognizer, room, offset, ids))
+            rooms.append(judged(scene, recognizer, room, offset, ids, surface))
     result = summary(frames, queries, rooms, settings, recognizer)
     click.echo(json.dumps(result, indent=1))
     if options.json:
@@ -101,10 +106,11 @@ def matches(scene: SceneMap, room: Room, offset: np.ndarray) -> dict[int, int]:
 
 def judged(
     scene: SceneMap, recognizer: Recognizer, room: Room, offset: np.ndarray,
-    ids: dict[int, set[int]],
+    ids: dict[int, set[int]], surface: SeenSurface,
 ) -> dict[str, Any]:  # fmt: skip
     """What was found of a room at its end, and what it was called among the room's names."""
     found = matches(scene, room, offset)
+    shares = surface.shares(scene.settings.sure)
     recognizer.set_labels(sorted({room.names[i] for i in room.furniture}))
     labels = {thing.id: thing.label for thing in scene.objects}
     recognizer.set_labels(None)
@@ -115,7 +121,28 @@ def judged(
         "missed": sorted(room.names[i] for i in set(room.furniture) - set(found)),
         "ids_each": [len(own) for own in ids.values()],
         "named_right": sum(named),
+        "pieces": [
+            {
+                "name": room.names[number],
+                "seen": round(float(shares[number]), 3),
+                "seen_middle_off_cm": middle_off(surface, room, number, scene.settings),
+                "found": number in found,
+            }
+            for number in room.furniture
+        ],
     }
+
+
+def middle_off(
+    surface: SeenSurface, room: Room, number: int, settings: MapSettings
+) -> float | None:
+    """Centimetres from the middle of what was seen of a piece to its own; None if nothing was."""
+    seen = surface.seen_of(number, settings.sure)
+    if not len(seen):
+        return None
+    own = oriented_box(room.things[number].mesh.vertices).centre
+    off = np.linalg.norm(fitted_box(seen, settings.voxel).centre - own)
+    return round(100 * float(off), 1)
 
 
 def summary(
@@ -124,6 +151,7 @@ def summary(
 ) -> dict[str, Any]:  # fmt: skip
     """Percentiles and totals."""
     cuts = [f for f in frames if f["cut"] > 0]
+    pieces = [piece for room in rooms for piece in room["pieces"]]
     ids = [count for room in rooms for count in room["ids_each"]]
     return {
         "bundle": recognizer.bundle.manifest.name,
@@ -146,6 +174,15 @@ def summary(
         "query_wall_ms": percentiles([q["wall"] for q in queries]),
         "things": sum(room["things"] for room in rooms),
         "found_within_10_cm": sum(room["found"] for room in rooms),
+        "found_by_share_seen": {
+            f"{least:.2f}": [sum(p["found"] for p in own), len(own)]
+            for least in (0.0, 0.25, 0.33, 0.5)
+            for own in [[p for p in pieces if p["seen"] >= least]]
+        },
+        "middle_of_seen_within_10_cm": sum(
+            p["seen_middle_off_cm"] is not None and p["seen_middle_off_cm"] < 100 * NEAR
+            for p in pieces
+        ),
         "with_one_id": sum(count == 1 for count in ids),
         "with_any_id": len(ids),
         "named_right_of_found": sum(room["named_right"] for room in rooms),
