@@ -14,6 +14,7 @@ import pypcd4
 import trimesh
 from numpy.typing import NDArray
 from support.made_bags import storage_file, write_bag
+from support.made_depth_bags import Picture, write_depth_bag
 from support.ros_messages import simple
 
 POINTS = np.random.default_rng(0).normal(size=(24, 3))
@@ -25,6 +26,7 @@ _PCD = {
 }
 _BAGS = {"ros1": ".bag", "ros1-bz2": ".bag", "ros1-lz4": ".bag", "db3": ".db3"}
 _BAGS |= {"db3-zstd": "", "mcap": ".mcap", "mcap-zstd": ".mcap"}
+_DEPTH_BAGS = {"ros1-depth": ".bag", "mcap-depth": ".mcap"}  # images and intrinsics
 
 #: Kind -> the suffix of its file; "" for kinds that are no single file of a known suffix.
 KINDS: dict[str, str] = {
@@ -33,6 +35,7 @@ KINDS: dict[str, str] = {
     **dict.fromkeys(("ply-ascii", "ply-little", "ply-big", "ply-mesh"), ".ply"),
     **{kind: f".{kind}" for kind in ("obj", "off", "stl", "glb", "gltf")},
     **_BAGS,
+    **_DEPTH_BAGS,
     "metadata": ".yaml",  # of a ROS 2 bag
     "cdr": "",  # serialised messages
     "ros1-message": "",
@@ -51,6 +54,8 @@ def sound_file(kind: str, folder: Path) -> bytes:
     path = folder / f"sound{KINDS[kind]}"
     if kind in _BAGS or kind == "metadata":
         return _bag(kind, folder)
+    if kind in _DEPTH_BAGS:
+        return _depth_bag(kind, folder)
     if kind == "cdr":
         return simple(POINTS).cdr
     if kind == "ros1-message":
@@ -73,6 +78,21 @@ def _bag(kind: str, folder: Path) -> bytes:
     shutil.rmtree(folder / storage, ignore_errors=True)
     bag = write_bag(storage, folder, clouds)
     return (bag / "metadata.yaml" if kind == "metadata" else storage_file(bag)).read_bytes()
+
+
+def _depth_bag(kind: str, folder: Path) -> bytes:
+    storage = kind.removesuffix("-depth")
+    place = folder / "depth"
+    shutil.rmtree(place, ignore_errors=True)
+    place.mkdir()
+    depth = np.arange(24, dtype=np.uint16).reshape(4, 6) * 100
+    bag = write_depth_bag(
+        storage,
+        place,
+        {"/camera/depth/image": [Picture(depth, "16UC1")] * 3},
+        {"/camera/depth/camera_info": [([5.0, 0, 2.5, 0, 5.0, 1.5, 0, 0, 1], (4, 6))]},
+    )
+    return storage_file(bag).read_bytes()
 
 
 def _ply(kind: str, path: Path) -> None:
