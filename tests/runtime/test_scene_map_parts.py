@@ -166,6 +166,18 @@ def test_a_thing_keeps_its_id_and_places_are_of_the_map() -> None:
     )
 
 
+def test_what_was_never_looked_at_is_seen_by_its_voxels_when_it_is_out_of_sight() -> None:
+    state = filled()
+    (left,) = state.things.ids[state.things.views == 0].tolist()
+    views = state.worth_looking(np.empty((0, 3), np.float32))
+    assert [view.id for view in views] == [left]
+    np.testing.assert_allclose(views[0].points + state.origin, state.points_of(left), atol=1e-4)
+    assert 0 < views[0].quality <= 0.5
+    state.look(views, np.ones((1, 8), np.float32))
+    assert state.worth_looking(np.empty((0, 3), np.float32)) == []
+    assert len(state.settled()) == 3
+
+
 def test_what_is_far_away_is_forgotten_with_its_things() -> None:
     state = filled()
     pose = NOWHERE.copy()

@@ -15,6 +15,7 @@ from cg3d_runtime.scene.boxes import oriented_box
 from cg3d_runtime.sensors import pose as pose_matrix
 from cg3d_sdk import Cg3dError, Recognizer
 from cg3d_training.render.depth_camera import DepthCamera, DepthFrame, tour
+from cg3d_training.render.seen import SeenSurface
 from cg3d_training.shapes.rooms import Room, furnished_room
 
 pytest.importorskip("rosbags", reason="pip install rosbags")
@@ -25,7 +26,7 @@ sys.path.insert(0, str(PACKAGE.parent))
 from cg3d_ros2.scene_node import Detection, Parameters, SceneNode  # noqa: E402
 
 CAMERA = DepthCamera()
-FRAMES = 60
+FRAMES = 64  # the last cut is in frame 60; what it finds is looked at after it
 
 
 @pytest.fixture(scope="module")
@@ -116,11 +117,18 @@ def test_objects_are_found_within_ten_centimetres(
 ) -> None:
     node, published = replay
     assert node.counts.added == FRAMES
-    seen = np.bincount(np.concatenate([frame.owners for frame in frames]))
-    shown = [i for i in room.furniture if seen[i] > 10_000]
-    found = [i for i in shown if near(published[-1], room, i)]
+    surface = SeenSurface(room, node.parameters.range)
+    for frame in frames:
+        surface.add(frame)
+    # The backs and undersides that nobody can see count too, so a third is most of what there is.
+    shares = surface.shares(node.map.settings.sure)
+    shown = [i for i in room.furniture if shares[i] >= 1 / 3]
+    missed = [i for i in shown if not near(published[-1], room, i)]
     assert len(shown) >= 8
-    assert len(found) >= 0.7 * len(shown), [room.names[i] for i in set(shown) - set(found)]
+    assert len(missed) <= 1, [room.names[i] for i in missed]
+    half = [i for i in shown if shares[i] >= 0.5]
+    assert len(half) >= 4
+    assert not set(half) & set(missed)
 
 
 def test_identities_stay(room: Room, replay: tuple[SceneNode, list[tuple[Detection, ...]]]) -> None:
@@ -131,7 +139,7 @@ def test_identities_stay(room: Room, replay: tuple[SceneNode, list[tuple[Detecti
         for number in room.furniture:
             ids[number] |= {d.id for d in near(detections, room, number)}
     told = [number for number in room.furniture if ids[number]]
-    assert len(told) >= 7
+    assert len(told) >= 8
     for number in told:
         assert len(ids[number]) == 1, (room.names[number], ids[number])
     every = [i for one in ids.values() for i in one]

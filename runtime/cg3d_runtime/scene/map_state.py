@@ -24,6 +24,9 @@ _LEAST_GAIN = 0.02
 #: Points from which a view does not gain by more, and the distance at which it is worth half.
 _ENOUGH, _HALF_WORTH = 512, 3.0
 
+#: The quality of a view that is made of a thing's voxels: they are coarser than a frame.
+_OF_VOXELS = 0.5
+
 #: A cut reaches so far beyond the sensor's range, metres.
 _MARGIN = 1.0
 
@@ -164,14 +167,27 @@ class MapState:
         things.outlived(np.unique(ids[:-1]))
 
     def worth_looking(self, local: NDArray[np.float32]) -> list[View]:
-        """The views of a frame that change averages most, the best first.
+        """The views that change averages most, the best first.
 
         The quality of a view is the share of the thing's voxels that it shows, less for few points
-        and for a long distance.
+        and for a long distance. A settled thing that no frame has shown since it was found is
+        looked at by its voxels: it may have come off another when it was out of sight already.
 
         Args:
             local: (n, 3) float32 the points of the newest frame about `origin`.
         """
+        seen = self._seen(local)
+        things, shown = self.things, {view.id for _, view in seen}
+        waiting = things.ids[(things.cuts >= self.settings.settled) & (things.views == 0)]
+        for id in waiting.tolist():
+            places = self.grid.places[self.grid.owner == id]
+            if id not in shown and len(places) >= _LEAST_VIEW:
+                seen.append((1.0, View(id, places, _OF_VOXELS * min(1, len(places) / _ENOUGH))))
+        seen.sort(key=lambda one: -one[0])
+        return [view for gain, view in seen[: self.settings.views_per_frame] if gain >= _LEAST_GAIN]
+
+    def _seen(self, local: NDArray[np.float32]) -> list[tuple[float, View]]:
+        """What the newest frame shows of things, and by how much that changes their averages."""
         grid, things = self.grid, self.things
         rows = grid.rows_of(grid.keys_of(local))
         owner = np.where(rows >= 0, grid.owner[rows], NOBODY) if len(grid) else rows
@@ -189,10 +205,15 @@ class MapState:
         quality = shown[enough] / whole[enough] * np.minimum(1, points[enough] / _ENOUGH)
         quality = quality / (1 + (mean / _HALF_WORTH) ** 2)
         gain = quality / (quality + things.weight[enough])
-        best = [i for i in np.argsort(-gain, kind="stable") if gain[i] >= _LEAST_GAIN]
+        best = np.argsort(-gain, kind="stable")[: self.settings.views_per_frame]
         return [
-            View(int(things.ids[enough[i]]), local[chosen[owner == enough[i]]], float(quality[i]))
-            for i in best[: self.settings.views_per_frame]
+            (
+                float(gain[i]),
+                View(
+                    int(things.ids[enough[i]]), local[chosen[owner == enough[i]]], float(quality[i])
+                ),
+            )
+            for i in best
         ]
 
     def look(self, views: list[View], embeddings: NDArray[np.float32]) -> None:
