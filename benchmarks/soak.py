@@ -181,6 +181,7 @@ def main(
     recognizer = Recognizer(bundle, engine="cpu", threads=1)
     with click.progressbar(range(inputs), label="One thread alone") as bar:
         expected = {number: answer_of(make(number)[1], recognizer) for number in bar}
+    recognizer.warmup(at_once=threads)
     began, load = time.strftime("%Y-%m-%dT%H:%M:%S%z"), os.getloadavg()
     worked = time.process_time()
     tallies, memory = soak(recognizer, expected, threads, 60 * minutes)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
+from threading import Barrier
 from time import perf_counter
 
 import numpy as np
@@ -26,6 +28,9 @@ from cg3d_sdk.results import Classification
 from cg3d_sdk.scene import Scene, SceneAnswer, ScenePoints
 from cg3d_sdk.shipped import bundle_folder
 from cg3d_sdk.timings import Timings
+
+#: Runs of each thread in `Recognizer.warmup`, so that all are in the engine together.
+_MEETINGS = 5
 
 
 class Recognizer(Embedder):
@@ -228,20 +233,39 @@ class Recognizer(Embedder):
         """
         self._naming = self._naming.choosing(labels, self._networks.text_encoder)
 
-    def warmup(self) -> Timings:
+    def warmup(self, at_once: int = 1) -> Timings:
         """Do now what a first call does once: take memory, record CUDA graphs, sort the tables.
 
         Runs a made-up cloud alone and as a full batch. Words are not touched: `embed_text` opens
         the text encoder at its first call.
 
+        Args:
+            at_once: threads of yours that may call at the same time. The engine takes memory for
+                as many runs as have ever met, so without this it may still grow days later.
+
         Returns:
             What one cloud takes now that it is warm.
 
         Raises:
+            InputError: `at_once` is below 1.
             EngineError: the engine failed.
         """
+        if at_once < 1:
+            raise InputError(f"at_once={at_once!r} should be 1 or more threads")
         points = self.bundle.manifest.preprocess.candidates
         cloud = np.random.default_rng(0).normal(size=(points, 3))
-        self.classify_many([cloud] * self._networks.batch)
+        batch = self._prepare([cloud] * self._networks.batch, None)
+        if at_once > 1:
+            meet = Barrier(at_once)
+
+            def run() -> None:
+                meet.wait()
+                for _ in range(_MEETINGS):
+                    self._networks.encode(batch)
+
+            with ThreadPoolExecutor(at_once) as threads:
+                for running in [threads.submit(run) for _ in range(at_once)]:
+                    running.result()
+        self._networks.encode(batch)
         self.classify(cloud)
         return self.classify(cloud).timings

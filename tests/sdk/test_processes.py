@@ -8,6 +8,7 @@ import pickle
 import subprocess
 import sys
 import textwrap
+import threading
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
@@ -16,7 +17,8 @@ import pytest
 
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import open_part
-from cg3d_sdk import EngineError, Recognizer
+from cg3d_runtime.engines.onnx_runtime import OnnxRuntimeEngine
+from cg3d_sdk import EngineError, InputError, Recognizer
 from cg3d_sdk.shipped import default_bundle
 
 #: In a process of its own: forked children of a test process that has torch's threads may hang.
@@ -104,6 +106,35 @@ def test_with_one_thread_there_is_one_thread() -> None:
             print(len(os.listdir("/proc/self/task")))
     """
     assert run_python(code, OPENBLAS_NUM_THREADS="1", OMP_NUM_THREADS="1").strip() == "1"
+
+
+def test_warming_up_for_several_threads_has_them_all_in_the_engine(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recognizer = Recognizer(engine="cpu", threads=1)
+    run, lock, inside, most = OnnxRuntimeEngine.run, threading.Lock(), 0, 0
+    met = threading.Event()
+
+    def counted(self: OnnxRuntimeEngine, inputs: dict[str, np.ndarray]) -> object:
+        nonlocal inside, most
+        with lock:
+            inside += 1
+            most = max(most, inside)
+        if most == 3:
+            met.set()
+        met.wait(5)  # the first ones wait for the third; without it they go on after 5 s
+        try:
+            return run(self, inputs)
+        finally:
+            with lock:
+                inside -= 1
+
+    monkeypatch.setattr(OnnxRuntimeEngine, "run", counted)
+    timings = recognizer.warmup(at_once=3)
+    assert most == 3
+    assert timings.clouds == 1
+    with pytest.raises(InputError, match="at_once=0"):
+        recognizer.warmup(at_once=0)
 
 
 def test_an_engine_of_its_own_process_runs() -> None:
