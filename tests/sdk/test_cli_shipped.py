@@ -100,4 +100,4 @@ def test_info_of_the_shipped_bundle() -> None:
     assert result.exit_code == 0
     assert "every hash right" in result.output
     assert "training, licences" in result.output
-    assert "| ModelNet40 names |" in result.output
+    assert "\n  ModelNet40 names  " in result.output
