@@ -87,10 +87,11 @@ def joined(
     of = np.arange(len(rows))
     for place, i in enumerate(order):
         small = xyz[rows[i]]
+        highest = float(small[:, 2].max())
         # The largest first.
         for j in reversed(order[place + 1 :]):
             # What floats has lost what carries it, which may be as large as itself.
-            if len(rows[i]) > _FRAGMENT * len(rows[j]) and small[:, 2].max() > below[j]:
+            if len(rows[i]) > _FRAGMENT * len(rows[j]) and highest > below[j]:
                 continue
             if ((small > lows[j]) & (small < highs[j])).all(axis=1).mean() >= _IN_BOX:
                 of[i] = j
