@@ -100,6 +100,12 @@ def test_sizes_that_no_encoder_has(sizes: dict[str, Any], message: str) -> None:
         build_encoder(EncoderSpec("patch_pool", sizes))
 
 
+@pytest.mark.parametrize("hidden", [8, (), ("a", 8), (-1, 8)])
+def test_lists_of_sizes(hidden: Any) -> None:
+    with pytest.raises(TrainingError, match="point_transformer: patch_hidden is "):
+        build_encoder(EncoderSpec("point_transformer", {"patch_hidden": hidden}))
+
+
 def test_an_embedding_of_another_length_than_the_texts(
     household: Path, clip_text: Path, tmp_path: Path
 ) -> None:

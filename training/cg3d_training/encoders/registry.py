@@ -143,6 +143,12 @@ def _check_size(what: str, default: Any, size: Any) -> None:
     Raises:
         TrainingError: it is.
     """
+    if isinstance(default, tuple) and default and size is not None:
+        if not isinstance(size, tuple) or not size:
+            raise TrainingError(f"{what} is {size!r}; it should be a list such as {default}")
+        for one in size:
+            _check_size(what, type(default[0])(), one)
+        return
     if size is None or not isinstance(default, (int, float)):
         return
     kinds = (int, float) if isinstance(default, float) else (type(default),)
