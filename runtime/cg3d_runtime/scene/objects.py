@@ -8,15 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from cg3d_runtime.scene.kmeans import kmeans
+from cg3d_runtime.scene.layers import about, hung, inside
 from cg3d_runtime.scene.planes import Plane, planes
 from cg3d_runtime.scene.segmentation import LEAST_POINTS, Partition, groups
+from cg3d_runtime.scene.steps import steps
 from cg3d_runtime.scene.voxels import Voxels, connected, spacing, voxels
-
-#: The noise that a plane may have, metres, at least and at most.
-_LEAST_NOISE, _MOST_NOISE = 0.006, 0.03
-
-#: Thickness of the layers that a plane is sought in, metres.
-_LAYER = 0.01
 
 #: A wall fills at least this share of the floor's area, within bounds in m2: a curtain of a large
 #: hall is as large as the wall of a small room. It also has this share of the height of the room.
@@ -60,6 +56,8 @@ _TRUST = {
     "wide": 1.0,
     "standing": 0.5,
     "carried": 0.5,
+    "hung": 0.5,
+    "steps": 0.5,
     "halves": 0.35,
     "thirds": 0.25,
     "quarters": 0.2,
@@ -72,15 +70,17 @@ class ObjectSegmentation:
     """Objects in rooms and on tables, without their number being known.
 
     Floor, ceiling and walls are found as planes. What is left falls into components at three
-    widths of gap; what stands on a top is taken off it; what is long is also cut in two, three
-    and four. Each way gives one partition, and recognition decides between them.
+    widths of gap; what stands on a top is taken off it; what touches is cut where its tops jump;
+    what is long is also cut in two, three and four. What stands out from a wall a little hangs
+    there. Each way gives one partition, and recognition decides between them.
     """
 
     def __call__(self, xyz: NDArray[np.floating]) -> tuple[Partition, ...]:
         """Several partitions; see `Segmentation`."""
         grid = voxels(xyz, 4.0 * spacing(xyz))
         found = planes(grid, xyz)
-        structure = _structure(xyz, grid.size, found)
+        walls = building_planes(xyz, found)[1]
+        structure = _structure(xyz, grid, found)
         rest = np.flatnonzero(structure < 0)
         building = Partition("structure", structure, _TRUST["structure"])
         inner = xyz[rest]
@@ -93,9 +93,9 @@ class ObjectSegmentation:
             ways[name] = connected(fine)[fine.of_point]
         tops = [plane for plane in found if plane.kind == "flat"]
         ways["standing"], ways["carried"] = _standing(inner, grid.of_point[rest], tops, grid, step)
+        ways["steps"] = steps(inner, ways["close"], step)
         whole = _spread(ways["close"], rest, len(xyz))
-        for name, pieces in _PIECES.items():
-            ways[name] = _cut(inner, ways["close"], pieces, step)
+        ways.update(_cut(inner, ways["close"], step))
         return (
             *(
                 Partition(
@@ -106,6 +106,7 @@ class ObjectSegmentation:
                 )
                 for name, labels in ways.items()
             ),
+            Partition("hung", hung(walls, xyz, grid, _USUAL * step), _TRUST["hung"]),
             building,
         )
 
@@ -138,33 +139,27 @@ def building_planes(
 
 
 def _structure(
-    xyz: NDArray[np.floating], size: float, found: tuple[Plane, ...]
+    xyz: NDArray[np.floating], grid: Voxels, found: tuple[Plane, ...]
 ) -> NDArray[np.int32]:
     """(n,) which plane of the building each point belongs to, -1 for none."""
     labels = np.full(len(xyz), -1, np.int32)
     floors, walls, low, high = building_planes(xyz, found)
     number = 0
-    free = np.arange(len(xyz))
     for plane in floors + walls:
         # Cubes at its edges and under furniture belong to no plane, but their points may.
-        inside = np.ones(len(free), np.bool_)
-        for axis in range(3):
-            column = xyz[free, axis]
-            inside &= column > plane.low[axis] - size
-            inside &= column < plane.high[axis] + size
-        members = free[inside]
+        members = inside(plane, xyz, grid, np.full(3, grid.size))
+        members = members[labels[members] < 0]
         # A wall has two sides.
         for _ in range(_SIDES if plane.kind == "wall" else 1):
             if len(members) == 0:
                 break
-            off, width = _about(plane, xyz[members])
+            off, width = about(plane, xyz[members])
             close = np.abs(off) <= width
             if close.mean() < _SIDE_SHARE:
                 break
             labels[members[close]] = number
             number += 1
             members = members[~close]
-        free = free[labels[free] < 0]
     # What lies beyond the floor or the ceiling is no thing in the room.
     for plane in floors:
         if abs(plane.offset - low) < 0.05 or abs(plane.offset - high) < 0.05:
@@ -174,21 +169,6 @@ def _structure(
                 labels[beyond[labels[beyond] < 0]] = number
                 number += 1
     return labels
-
-
-def _about(plane: Plane, xyz: NDArray[np.floating]) -> tuple[NDArray[np.floating], float]:
-    """Distances of points from the fullest layer along a plane, and its thickness, metres.
-
-    The layer is the mode of the distances: a picture on a wall, or the wall's other side, would
-    pull a mean or a median away.
-    """
-    off = (xyz - plane.low.astype(xyz.dtype)) @ plane.normal.astype(xyz.dtype)
-    bins = ((off - off.min()) / _LAYER).astype(np.int64)
-    fullest = int(np.bincount(bins).argmax())
-    inside = off[np.abs(bins - fullest) <= 1]
-    off = off - np.median(inside)
-    near = np.abs(off[np.abs(off) < _MOST_NOISE])
-    return off, float(np.clip(4.45 * np.median(near), _LEAST_NOISE, _MOST_NOISE))
 
 
 def _standing(
@@ -215,7 +195,7 @@ def _standing(
         mine = np.isin(cubes[rows], top.cubes)
         if not mine.any():
             continue
-        off, width = _about(top, inner[rows[mine]])
+        off, width = about(top, inner[rows[mine]])
         base = float(np.median(off - (inner[rows[mine]] @ top.normal.astype(inner.dtype))))
         over_top = inner[rows] @ top.normal.astype(inner.dtype) + base
         on[rows[mine & (np.abs(over_top) <= width)]] = True
@@ -244,18 +224,25 @@ def _parts(
 
 
 def _cut(
-    inner: NDArray[np.floating], labels: NDArray[np.int64], pieces: int, step: float
-) -> NDArray[np.int64]:
-    """Long components cut by k-means."""
-    result = np.full(len(inner), -1, np.int64)
-    number = 0
+    inner: NDArray[np.floating], labels: NDArray[np.int64], step: float
+) -> dict[str, NDArray[np.int64]]:
+    """Long components cut by k-means, each in every number of pieces."""
+    result = {name: np.full(len(inner), -1, np.int64) for name in _PIECES}
+    number = dict.fromkeys(_PIECES, 0)
     for part in groups(labels):
-        extent = inner[part].max(axis=0) - inner[part].min(axis=0)
-        if len(part) < pieces * 4 * LEAST_POINTS or extent.max() < _LONG:
+        if len(part) < min(_PIECES.values()) * 4 * LEAST_POINTS:
             continue
-        grid = voxels(inner[part], max(2 * step, float(extent.max()) / 64))
-        result[part] = number + kmeans(grid.centres, grid.counts, pieces)[grid.of_point]
-        number += pieces
+        own = inner[part]
+        extent = own.max(axis=0) - own.min(axis=0)
+        if extent.max() < _LONG:
+            continue
+        grid = voxels(own, max(2 * step, float(extent.max()) / 64))
+        for name, pieces in _PIECES.items():
+            if len(part) < pieces * 4 * LEAST_POINTS:
+                continue
+            cut = kmeans(grid.centres, grid.counts, pieces)[grid.of_point]
+            result[name][part] = number[name] + cut
+            number[name] += pieces
     return result
 
 

@@ -71,9 +71,14 @@ class Candidates:
 
 def groups(labels: NDArray[np.integer]) -> list[NDArray[np.int64]]:
     """Rows of each label from 0, in the order of the labels."""
-    order = np.argsort(labels, kind="stable")
-    order = order[np.searchsorted(labels[order], 0) :]
-    return np.split(order, np.flatnonzero(np.diff(labels[order])) + 1) if len(order) else []
+    rows = np.flatnonzero(labels >= 0)
+    if not len(rows):
+        return []
+    own = labels[rows]
+    if own.max() < 1 << 16:
+        own = own.astype(np.uint16)  # numpy sorts 16 bits by counting, ten times as fast
+    order = np.argsort(own, kind="stable")
+    return np.split(rows[order], np.flatnonzero(np.diff(own[order])) + 1)
 
 
 def candidates(partitions: Sequence[Partition], xyz: NDArray[np.floating]) -> Candidates:
