@@ -16,7 +16,7 @@ from cg3d_runtime.points import Up, as_points
 from cg3d_runtime.scene.question import object_of, objects_asked
 from cg3d_runtime.scene.scoring import FOUND, apart, belief, varied
 from cg3d_runtime.scene.segmentation import Candidates
-from cg3d_runtime.scene.sizes import lengths, plausibility
+from cg3d_runtime.scene.sizes import extents, plausibility
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.thing import Thing, best_names
 from cg3d_sdk.timings import NOT_TIMED, Timings
@@ -218,8 +218,8 @@ class Scene:
 
     @cached_property
     def _sizes(self) -> NDArray[np.float32]:
-        """(c, L) how well each name of the vocabulary goes with each candidate's length."""
-        return plausibility(lengths(self._cloud.local, self._parts.rows), self._vocabulary)
+        """(c, L) how well each name of the vocabulary goes with each candidate's extent."""
+        return plausibility(extents(self._cloud.local, self._parts.rows), self._vocabulary)
 
     @cached_property
     def _scores(self) -> NDArray[np.float32]:
