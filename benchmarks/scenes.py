@@ -221,6 +221,7 @@ def not_here(asked: list[dict[str, Any]], absent: list[dict[str, Any]]) -> dict[
     ]
     own = {
         "hits_kept": rate(row["found"] for row in found),
+        "hits_kept_of_furniture": rate(row["found"] for row in found if row["kind"] == "furniture"),
         "absent_told": rate(not row["found"] for row in absent),
     }
     return {"hits": len(hits), "absent": len(none), "by_the_bundle": own, "table": table}
