@@ -88,13 +88,13 @@ def _facts(recognizer: Recognizer, threads: int | None) -> dict[str, Any]:
 
     import numpy as np
 
+    from cg3d_runtime.cores import usable_cores
     from cg3d_sdk.doctor.machine import (
         board,
         jetson_linux,
         load,
         power_mode,
         processor,
-        usable_cores,
     )
     from cg3d_sdk.version import __version__
 

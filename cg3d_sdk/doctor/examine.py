@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+from cg3d_runtime.cores import usable_cores
 from cg3d_runtime.engines.choose import EngineChoice
 from cg3d_sdk.doctor.bundle import bundle_findings
 from cg3d_sdk.doctor.engines import engine_findings
@@ -20,7 +21,6 @@ from cg3d_sdk.doctor.machine import (
     memory,
     power_mode,
     processor,
-    usable_cores,
 )
 
 _GIB = 2**30

@@ -9,7 +9,8 @@ import subprocess
 import sys
 import textwrap
 import threading
-from concurrent.futures import ProcessPoolExecutor
+import time
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -135,6 +136,34 @@ def test_warming_up_for_several_threads_has_them_all_in_the_engine(
     assert timings.clouds == 1
     with pytest.raises(InputError, match="at_once=0"):
         recognizer.warmup(at_once=0)
+
+
+@pytest.mark.parametrize(("cores", "threads", "most"), [(1, 1, 1), (3, 1, 3), (3, 2, 1)])
+def test_no_more_runs_at_once_than_cores(
+    monkeypatch: pytest.MonkeyPatch, cores: int, threads: int, most: int
+) -> None:
+    monkeypatch.setattr("cg3d_runtime.engines.onnx_runtime.usable_cores", lambda: cores)
+    bundle = Bundle.open(default_bundle())
+    engine = OnnxRuntimeEngine(bundle.bytes(bundle.manifest.encoder.file), "cpu", threads)
+    run, lock, inside, seen = engine._session.run, threading.Lock(), [], []
+
+    def counted(*arguments: object) -> object:
+        with lock:
+            inside.append(1)
+            seen.append(len(inside))
+        time.sleep(0.05)  # so that those who may come in do
+        try:
+            return run(*arguments)
+        finally:
+            with lock:
+                inside.pop()
+
+    monkeypatch.setattr(engine._session, "run", counted)
+    clouds = {"points": np.zeros((1, 512, 3), np.float32)}
+    with ThreadPoolExecutor(6) as pool:
+        rows = list(pool.map(lambda _: engine.run(clouds)["embedding"], range(12)))
+    assert max(seen) == most
+    assert all(np.array_equal(row, rows[0]) for row in rows)
 
 
 def test_an_engine_of_its_own_process_runs() -> None:

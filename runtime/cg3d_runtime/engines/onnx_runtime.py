@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from cg3d_runtime.cores import usable_cores
 from cg3d_runtime.dependencies import require
 from cg3d_runtime.engines.forks import ForkGuard
 from cg3d_runtime.engines.onnx_providers import (
@@ -57,6 +60,9 @@ class _Input:
 class OnnxRuntimeEngine:
     """A network in an ONNX Runtime session. Thread-safe; in a forked child it is an error.
 
+    On the CPU no more runs go on at once than there are cores for: others wait. More would not be
+    faster, and its memory grows with the most runs that have ever met, whenever that is.
+
     Args:
         model: the bytes of an ONNX file without external data.
         device: where it runs; on a GPU that is the first one, and ONNX Runtime gives operators
@@ -91,6 +97,11 @@ class OnnxRuntimeEngine:
                 f"{self.name} could not load the network: {first_line(error, 300)}. {advice}"
             ) from error
         self._guard = ForkGuard(self._session)
+        self._turns: AbstractContextManager[Any] = (
+            threading.Semaphore(max(1, usable_cores() // (threads or 1)))
+            if device == "cpu"
+            else nullcontext()
+        )
         self.device = device
         self.name = f"{title} ({placement(self._session, device)})"
         self._inputs = {entry.name: _describe(entry) for entry in self._session.get_inputs()}
@@ -104,7 +115,8 @@ class OnnxRuntimeEngine:
         self._guard.check(self.name)
         self._check(inputs)
         try:
-            outputs = self._session.run(self._outputs, dict(inputs))
+            with self._turns:
+                outputs = self._session.run(self._outputs, dict(inputs))
         except Exception as error:  # its errors share no other base
             raise EngineError(f"{self.name} failed to run: {first_line(error, 300)}") from error
         return dict(zip(self._outputs, outputs, strict=True))
