@@ -17,8 +17,9 @@ import torch
 import yaml
 from small_encoders import TINY
 
+from cg3d_runtime.cores import usable_cores
 from cg3d_runtime.errors import TrainingError
-from cg3d_sdk.doctor.machine import memory, usable_cores
+from cg3d_sdk.doctor.machine import memory
 from cg3d_training.checkpoint import Checkpoint, cpu_state, load_checkpoint, save_checkpoint
 from cg3d_training.config import DataConfig, OptimiserConfig, PretrainConfig, from_dict
 from cg3d_training.encoders import EncoderSpec, build_encoder

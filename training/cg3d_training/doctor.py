@@ -16,8 +16,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from cg3d_runtime.cores import usable_cores
 from cg3d_sdk.doctor.finding import Finding
-from cg3d_sdk.doctor.machine import memory, processor, usable_cores
+from cg3d_sdk.doctor.machine import memory, processor
 from cg3d_training.data.recognise import recognise
 
 _GIB = 2**30

@@ -17,8 +17,9 @@ import safetensors
 import torch
 
 from cg3d_runtime.bundle.folders import replace_file
+from cg3d_runtime.cores import usable_cores
 from cg3d_runtime.errors import TrainingError
-from cg3d_sdk.doctor.machine import memory, processor, usable_cores
+from cg3d_sdk.doctor.machine import memory, processor
 from cg3d_sdk.version import __version__
 
 ENVIRONMENT = "environment.json"
