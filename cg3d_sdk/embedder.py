@@ -69,8 +69,7 @@ class Embedder:
                 without a text encoder.
         """
         encoder = self._networks.text_encoder(self._words.bank)
-        listed = [texts] if isinstance(texts, str) else list(texts)
-        return self._words.space.apply(encoder.embed(listed))
+        return self._words.space.apply(encoder.embed(texts))
 
     def embed_image(self, images: ArrayLike | Sequence[ArrayLike]) -> NDArray[np.float32]:
         """Embeddings of pictures, in the space of `embed`.

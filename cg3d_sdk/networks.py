@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from cg3d_runtime.arguments import whole
 from cg3d_runtime.bundle import Bundle, ImageEncoderInfo
 from cg3d_runtime.engines.choose import EngineChoice, Opened, open_engine, open_part
 from cg3d_runtime.engines.engine import Engine
@@ -44,10 +45,8 @@ class Networks:
     def __init__(
         self, bundle: Bundle, engine: EngineChoice, threads: int | None, batch: int
     ) -> None:
-        if not (isinstance(batch, int) and batch >= 1):
-            raise InputError(f"batch={batch!r} should be 1 or more clouds")
         self._bundle, self._engine, self._threads = bundle, engine, threads
-        self.batch = batch
+        self.batch = whole("batch", batch)
         self._parts: _Parts | None = _Parts()
         self.point_encoder()
 

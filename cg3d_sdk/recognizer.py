@@ -12,9 +12,10 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cg3d_runtime.arguments import items, whole
 from cg3d_runtime.bundle import Bundle
 from cg3d_runtime.engines.choose import EngineChoice
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.errors import InputError, short
 from cg3d_runtime.points import Up
 from cg3d_runtime.points.normalize import check_up
 from cg3d_runtime.scene.objects import ObjectSegmentation
@@ -112,6 +113,7 @@ class Recognizer(Embedder):
             InputError: one of the clouds is not usable; the message says which and why.
         """
         naming = self._naming  # one for the whole call, whatever set_labels does meanwhile
+        clouds = items("clouds", clouds, "arrays")
         start = perf_counter()
         prepared = self._prepare(clouds, up)
         prepare_end = perf_counter()
@@ -143,13 +145,18 @@ class Recognizer(Embedder):
             progress: called with how many of how many candidates are embedded, batch by batch.
 
         Raises:
-            InputError: the points are no usable cloud, or the segmentation is no function.
+            InputError: the points are no usable cloud, or the segmentation or `progress` is no
+                function.
         """
         naming = self._naming
+        if not (progress is None or callable(progress)):
+            raise InputError(
+                f"progress={short(progress)} should be a function of how many and of how many"
+            )
         if not (segmentation is None or callable(segmentation)):
             raise InputError(
-                f"segmentation={segmentation!r} should be a function from points to partitions, "
-                "such as KMeansSegmentation() of cg3d_runtime.scene.kmeans"
+                f"segmentation={short(segmentation)} should be a function from points to "
+                "partitions, such as KMeansSegmentation() of cg3d_runtime.scene.kmeans"
             )
         start = perf_counter()
         cloud = ScenePoints.of(points, self.up if up is None else check_up(up))
@@ -188,9 +195,10 @@ class Recognizer(Embedder):
             up: the axis that points up, if it differs from the Recognizer's.
 
         Raises:
-            InputError: the points are no usable cloud.
+            InputError: the points are no usable cloud, or `top` is below 1.
             VocabularyError: the text holds no name that the bundle knows.
         """
+        top = whole("top", top)
         scene = self.scene(points, up)
         answer = scene.query(text, top)
         return replace(answer, timings=replace(scene.timings, score=answer.timings.score))
@@ -250,8 +258,7 @@ class Recognizer(Embedder):
             InputError: `at_once` is below 1.
             EngineError: the engine failed.
         """
-        if at_once < 1:
-            raise InputError(f"at_once={at_once!r} should be 1 or more threads")
+        at_once = whole("at_once", at_once)
         points = self.bundle.manifest.preprocess.candidates
         cloud = np.random.default_rng(0).normal(size=(points, 3))
         batch = self._prepare([cloud] * self._networks.batch, None)
@@ -269,3 +276,13 @@ class Recognizer(Embedder):
         self._networks.encode(batch)
         self.classify(cloud)
         return self.classify(cloud).timings
+
+
+def check_recognizer(value: object) -> None:
+    """Refuse what is given for a Recognizer and is none, such as the name of a bundle.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if not isinstance(value, Recognizer):
+        raise InputError(f"recognizer must be a Recognizer(...), not {short(value)}")

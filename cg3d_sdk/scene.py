@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cg3d_runtime.errors import InputError, VocabularyError
+from cg3d_runtime.arguments import as_texts, share, whole
+from cg3d_runtime.errors import VocabularyError
 from cg3d_runtime.points import Up, as_points
 from cg3d_runtime.scene.question import object_of, objects_asked
 from cg3d_runtime.scene.scoring import FOUND, apart, belief, varied
@@ -187,11 +188,8 @@ class Scene:
             InputError: `top` is below 1, or the threshold no share.
         """
         start = perf_counter()
-        if top < 1:
-            raise InputError(f"top must be at least 1, not {top}")
-        threshold = self.found if threshold is None else threshold
-        if not 0 <= threshold <= 1:
-            raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
+        top = whole("top", top)
+        threshold = self.found if threshold is None else share("threshold", threshold)
         asked = names_asked(text, self._vocabulary, self._any_text)
         scores = np.zeros(len(self.embeddings), np.float32)
         for name in asked:
@@ -213,8 +211,7 @@ class Scene:
         self, texts: str | Sequence[str], top: int = 3, threshold: float | None = None
     ) -> tuple[SceneAnswer, ...]:
         """`query` for several texts."""
-        asked = [texts] if isinstance(texts, str) else texts
-        return tuple(self.query(text, top, threshold) for text in asked)
+        return tuple(self.query(text, top, threshold) for text in as_texts(texts))
 
     @cached_property
     def _sizes(self) -> NDArray[np.float32]:

@@ -10,7 +10,8 @@ from time import perf_counter
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.arguments import as_texts, share, whole
+from cg3d_runtime.errors import InputError, short
 from cg3d_runtime.points import as_points
 from cg3d_runtime.retrieval import origin_of
 from cg3d_runtime.retrieval.protocol import check_origin
@@ -21,7 +22,7 @@ from cg3d_runtime.scene.scoring import beside, competes
 from cg3d_runtime.sensors.frames import as_transform
 from cg3d_runtime.text.bank import TextBank
 from cg3d_sdk.map_results import MapAnswer, MapObject, MapTimings
-from cg3d_sdk.recognizer import Recognizer
+from cg3d_sdk.recognizer import Recognizer, check_recognizer
 from cg3d_sdk.thing import best_names
 
 
@@ -40,9 +41,15 @@ class SceneMap:
     Args:
         recognizer: embeds views and knows the words.
         settings: sizes, bounds and rates.
+
+    Raises:
+        InputError: one of them is something else.
     """
 
     def __init__(self, recognizer: Recognizer, settings: MapSettings | None = None) -> None:
+        check_recognizer(recognizer)
+        if not (settings is None or isinstance(settings, MapSettings)):
+            raise InputError(f"settings must be MapSettings(...), not {short(settings)}")
         self.recognizer = recognizer
         self._origin = origin_of(recognizer.bundle)
         dim = recognizer.bundle.manifest.encoder.embedding_dim
@@ -179,10 +186,9 @@ class SceneMap:
             VocabularyError: the text holds no name that the bundle knows.
             InputError: `top` is below 1, or the threshold no share.
         """
-        if top < 1:
-            raise InputError(f"top must be at least 1, not {top}")
-        if threshold is not None and not 0 <= threshold <= 1:
-            raise InputError(f"threshold must lie between 0 and 1, not {threshold}")
+        top = whole("top", top)
+        if threshold is not None:
+            threshold = share("threshold", threshold)
         start = perf_counter()
         asked = self.recognizer.asked(text)
         with self._lock:
@@ -210,8 +216,7 @@ class SceneMap:
         self, texts: str | Sequence[str], top: int = 3, threshold: float | None = None
     ) -> tuple[MapAnswer, ...]:
         """`query` for several texts."""
-        asked = [texts] if isinstance(texts, str) else texts
-        return tuple(self.query(text, top, threshold) for text in asked)
+        return tuple(self.query(text, top, threshold) for text in as_texts(texts))
 
     def _object(
         self, row: int, scores: NDArray[np.float32], score: float, bank: TextBank

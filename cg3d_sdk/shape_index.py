@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike
 from cg3d_runtime.points import Up
 from cg3d_runtime.retrieval import ExactIndex, Hit, VectorIndex, origin_of
 from cg3d_runtime.retrieval.protocol import Where, check_origin
-from cg3d_sdk.recognizer import Recognizer
+from cg3d_sdk.recognizer import Recognizer, check_recognizer
 
 
 class ShapeIndex:
@@ -25,10 +25,11 @@ class ShapeIndex:
             when FAISS or Qdrant is the better one.
 
     Raises:
-        InputError: the index holds the embeddings of another encoder.
+        InputError: the index holds the embeddings of another encoder, or `recognizer` is none.
     """
 
     def __init__(self, recognizer: Recognizer, index: VectorIndex | None = None) -> None:
+        check_recognizer(recognizer)
         origin = origin_of(recognizer.bundle)
         if index is None:
             index = ExactIndex(recognizer.bundle.manifest.encoder.embedding_dim, origin)

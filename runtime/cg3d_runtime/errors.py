@@ -6,6 +6,8 @@ wrong, where, and what to do about it.
 
 from __future__ import annotations
 
+import re
+
 
 class Cg3dError(Exception):
     """Base of every error that cg3d-sdk raises on purpose."""
@@ -38,3 +40,9 @@ class TrainingError(Cg3dError):
 def first_line(error: BaseException, most: int = 200) -> str:
     """What a library's error says, short enough for a message of ours; its kind if it is silent."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:most]
+
+
+def short(value: object) -> str:
+    """An untrusted value for an error message, in one line, cut where it goes on for too long."""
+    shown = re.sub(r"\s*\n\s*", " ", repr(value))
+    return shown if len(shown) <= 80 else shown[:77] + "..."

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made_bags import KINDS, storage_file, write_bag
+from support.made_bags import KINDS, read_changed_bags, storage_file, write_bag
 from support.ros_messages import Made, simple
 
-from cg3d_runtime.errors import Cg3dError, InputError
+from cg3d_runtime.errors import InputError
 from cg3d_runtime.files import read_points
 from cg3d_runtime.sensors import CloudTopic, PointCloud2, cloud_topics, read_frames
 
@@ -167,17 +167,4 @@ def test_any_clouds_come_back(
 @pytest.mark.parametrize("kind", KINDS)
 def test_changed_bytes_of_bags(bags: dict[str, Path], kind: str, tmp_path: Path) -> None:
     """Thousands of these: `python -m support.mutations`."""
-    file = storage_file(bags[kind])
-    sound = file.read_bytes()
-    rng = np.random.default_rng(0)
-    for number in range(12):
-        content = bytearray(sound)
-        for place in rng.integers(0, len(content), 6):
-            content[place] = rng.integers(0, 256)
-        path = tmp_path / f"{number}{file.suffix}"
-        path.write_bytes(content)
-        try:
-            for frame in read_frames(path):
-                assert frame.points.shape[1] == 3
-        except Cg3dError:
-            pass
+    read_changed_bags(bags[kind], tmp_path, 0)

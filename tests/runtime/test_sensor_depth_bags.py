@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.made_bags import storage_file, write_bag
+from support.made_bags import read_changed_bags, write_bag
 from support.made_depth_bags import Picture, camera_info, write_depth_bag
 from support.ros_messages import ROS1, ROS2, simple
 
@@ -177,17 +177,4 @@ def test_changed_bytes_of_messages(
 def test_changed_bytes_of_bags_of_images(tmp_path: Path, kind: str) -> None:
     pictures = {IMAGES: [Picture(MILLIMETRES[0], "16UC1")] * 2}
     bag = write_depth_bag(kind, tmp_path, pictures, {INFO: [(MATRIX, SIZE)]})
-    file = storage_file(bag)
-    sound = file.read_bytes()
-    rng = np.random.default_rng(1)
-    for number in range(12):
-        content = bytearray(sound)
-        for place in rng.integers(0, len(content), 6):
-            content[place] = rng.integers(0, 256)
-        path = tmp_path / f"{number}{file.suffix}"
-        path.write_bytes(content)
-        try:
-            for frame in read_frames(path):
-                assert frame.points.shape[1] == 3
-        except Cg3dError:
-            pass
+    read_changed_bags(bag, tmp_path, 1)

@@ -84,7 +84,7 @@ def test_up_is_an_option_of_the_call_too(recognizer: Recognizer, cloud: np.ndarr
     with pytest.raises(InputError, match="up='x'"):
         Recognizer(up="x")  # type: ignore[arg-type]
     for batch in (0, "8"):
-        with pytest.raises(InputError, match=f"batch={batch!r}"):
+        with pytest.raises(InputError, match=f"batch must be .*, not {batch!r}"):
             Recognizer(batch=batch)  # type: ignore[arg-type]
     for threads in (0, "2", 2.5):
         with pytest.raises(EngineError, match=f"threads={threads!r} should be 1 or more"):

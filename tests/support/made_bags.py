@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
 from rosbags import rosbag1, rosbag2
 from support.ros_messages import ROS1, ROS2, Made
+
+from cg3d_runtime.errors import Cg3dError
+from cg3d_runtime.sensors import read_frames
 
 #: What `write_bag` writes, by name.
 KINDS = ("ros1", "ros1-bz2", "ros1-lz4", "db3", "db3-zstd", "mcap", "mcap-zstd")
@@ -71,3 +75,21 @@ def storage_file(bag: Path) -> Path:
         return bag
     (file,) = [f for f in bag.iterdir() if f.name != "metadata.yaml"]
     return file
+
+
+def read_changed_bags(bag: Path, folder: Path, seed: int) -> None:
+    """Read a bag twelve times with six bytes changed: clouds of points, or an error of ours."""
+    file = storage_file(bag)
+    sound = file.read_bytes()
+    rng = np.random.default_rng(seed)
+    for number in range(12):
+        content = bytearray(sound)
+        for place in rng.integers(0, len(content), 6):
+            content[place] = rng.integers(0, 256)
+        path = folder / f"{number}{file.suffix}"
+        path.write_bytes(content)
+        try:
+            for frame in read_frames(path):
+                assert frame.points.shape[1] == 3
+        except Cg3dError:
+            pass

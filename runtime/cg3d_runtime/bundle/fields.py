@@ -11,7 +11,7 @@ from dataclasses import asdict, fields, is_dataclass
 from functools import lru_cache
 from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from cg3d_runtime.errors import BundleError
+from cg3d_runtime.errors import BundleError, short
 
 T = TypeVar("T")
 
@@ -57,12 +57,6 @@ def decode_json(data: bytes, where: str) -> Any:
         raise BundleError(
             f"{where} is not valid JSON ({error}). The bundle is damaged: copy or export it again."
         ) from error
-
-
-def short(value: object) -> str:
-    """An untrusted value for an error message, cut where it goes on for too long."""
-    shown = repr(value)
-    return shown if len(shown) <= 80 else shown[:77] + "..."
 
 
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from cg3d_runtime.bundle.fields import decode, decode_json, sealed, short
+from cg3d_runtime.bundle.fields import decode, decode_json, sealed
 from cg3d_runtime.bundle.parts import (
     CalibrationInfo,
     CalibrationLevel,
@@ -18,7 +18,7 @@ from cg3d_runtime.bundle.parts import (
     ScenesInfo,
     TextInfo,
 )
-from cg3d_runtime.errors import BundleError
+from cg3d_runtime.errors import BundleError, short
 from cg3d_runtime.points.prepare import PreprocessSpec
 
 #: The version of the bundle format that this package writes and reads.

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from cg3d_runtime.bundle.fields import decode_json, sealed, short
+from cg3d_runtime.bundle.fields import decode_json, sealed
 from cg3d_runtime.bundle.folders import replace_file, sync_folder
 from cg3d_runtime.bundle.parts import FileInfo
-from cg3d_runtime.errors import BundleError, InputError
+from cg3d_runtime.errors import BundleError, InputError, short
 
 T = TypeVar("T")
 

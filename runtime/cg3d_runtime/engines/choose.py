@@ -15,7 +15,7 @@ from cg3d_runtime.engines.engine import AbsentError, Engine
 from cg3d_runtime.engines.onnx_providers import OrtDevice
 from cg3d_runtime.engines.onnx_runtime import OnnxRuntimeEngine
 from cg3d_runtime.engines.place import rebuild_command
-from cg3d_runtime.errors import BundleError, Cg3dError, DependencyError, EngineError
+from cg3d_runtime.errors import BundleError, Cg3dError, DependencyError, EngineError, short
 
 if TYPE_CHECKING:
     from cg3d_runtime.engines.sidecar import Part
@@ -211,5 +211,7 @@ def _model(bundle: Bundle, part: Part) -> bytes:
 
 
 def _check_choice(engine: str) -> None:
-    if engine not in get_args(EngineChoice):
-        raise EngineError(f"engine={engine!r} should be one of {', '.join(get_args(EngineChoice))}")
+    if not isinstance(engine, str) or engine not in get_args(EngineChoice):
+        raise EngineError(
+            f"engine={short(engine)} should be one of {', '.join(get_args(EngineChoice))}"
+        )

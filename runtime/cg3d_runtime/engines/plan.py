@@ -14,7 +14,6 @@ import re
 from pathlib import Path
 
 from cg3d_runtime.bundle.disk import read_inside
-from cg3d_runtime.bundle.fields import short
 from cg3d_runtime.bundle.folders import replace_file
 from cg3d_runtime.bundle.manifest import (
     ENGINES,
@@ -42,7 +41,7 @@ from cg3d_runtime.engines.sidecar import (
     decode_plan_info,
     encode_plan_info,
 )
-from cg3d_runtime.errors import BundleError, EngineError
+from cg3d_runtime.errors import BundleError, EngineError, short
 
 # Whoever writes or loads plans needs this module alone.
 __all__ = [

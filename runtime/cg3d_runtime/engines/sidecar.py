@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Literal
 
-from cg3d_runtime.bundle.fields import decode, decode_json, sealed, short
+from cg3d_runtime.bundle.fields import decode, decode_json, sealed
 from cg3d_runtime.bundle.manifest import MAX_FILE_BYTES, check_file_info
 from cg3d_runtime.bundle.parts import FileInfo
-from cg3d_runtime.errors import BundleError
+from cg3d_runtime.errors import BundleError, short
 
 #: The version of the sidecar's format.
 PLAN_FORMAT = 1

@@ -8,7 +8,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.errors import InputError, short
 
 #: The axis that points up in the caller's cloud.
 Up = Literal["y", "z"]
@@ -35,9 +35,9 @@ def check_up(up: str) -> Up:
     Raises:
         InputError: it is neither "y" nor "z".
     """
-    if up not in get_args(Up):
+    if not isinstance(up, str) or up not in get_args(Up):
         raise InputError(
-            f"up={up!r} is not an axis: use up='z' (robots, ROS) or up='y' (most mesh files)."
+            f"up={short(up)} is not an axis: use up='z' (robots, ROS) or up='y' (most mesh files)."
         )
     return up  # type: ignore[return-value]
 

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cg3d_runtime.bundle.fields import short
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.arguments import items, whole
+from cg3d_runtime.errors import InputError, short
 from cg3d_runtime.text.space import unit_rows
 
 #: Characters of an id: a path fits, a document does not.
@@ -29,9 +29,7 @@ def checked_ids(ids: Iterable[str]) -> list[str]:
     Raises:
         InputError: one string in place of a list, an id that is none, or one that stands twice.
     """
-    if isinstance(ids, str):
-        raise InputError(f"ids must be a list of strings, not the one string {short(ids)}")
-    wanted = list(ids)
+    wanted = list(items("ids", ids, "strings"))
     for id in wanted:
         check_id(id)
     if len(set(wanted)) < len(wanted):
@@ -94,8 +92,7 @@ def check_search(top: int, where: Mapping[str, Any] | None) -> None:
     Raises:
         InputError: `top` below 1, or a filter that is no object of plain values.
     """
-    if isinstance(top, bool) or not isinstance(top, (int, np.integer)) or top < 1:
-        raise InputError(f"top must be a whole number of at least 1, not {short(top)}")
+    whole("top", top)
     if where is None:
         return
     if not isinstance(where, Mapping):

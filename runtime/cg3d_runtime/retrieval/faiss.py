@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cg3d_runtime.arguments import whole
 from cg3d_runtime.dependencies import require
-from cg3d_runtime.errors import InputError
 from cg3d_runtime.retrieval.entries import check_search, checked_ids, checked_vectors
 from cg3d_runtime.retrieval.index import ExactIndex
 from cg3d_runtime.retrieval.protocol import Hit, Origin, Where
@@ -51,9 +51,8 @@ class FaissIndex:
 
     def __init__(self, exact: ExactIndex, *, probes: int = 32, least: int = LEAST) -> None:
         self._faiss = require("faiss", "faiss", "FaissIndex")
-        if min(probes, least) < 1:
-            raise InputError(f"probes={probes} and least={least} should both be 1 or more")
-        self._exact, self._probes, self._least = exact, probes, least
+        self._exact = exact
+        self._probes, self._least = whole("probes", probes), whole("least", least)
         self._lists: Any = None
         self._keys: dict[str, int] = {}
         self._ids: dict[int, str] = {}

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cg3d_runtime.bundle.fields import short
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.arguments import whole
+from cg3d_runtime.errors import InputError, short
 from cg3d_runtime.retrieval.entries import (
     check_search,
     checked_ids,
@@ -46,10 +46,8 @@ class ExactIndex:
     """
 
     def __init__(self, dim: int, origin: Origin) -> None:
-        if dim < 1:
-            raise InputError(f"the vectors of an index need a length of at least 1, not {dim}")
         self._origin = origin
-        self._vectors: NDArray[np.float32] = np.empty((0, dim), np.float32)
+        self._vectors: NDArray[np.float32] = np.empty((0, whole("dim", dim)), np.float32)
         self._ids: list[str] = []
         self._metadata: list[dict[str, Any]] = []
         self._rows: dict[str, int] = {}

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from numpy.typing import ArrayLike
 
-from cg3d_runtime.bundle.fields import short
 from cg3d_runtime.dependencies import require
-from cg3d_runtime.errors import InputError
+from cg3d_runtime.errors import InputError, short
 from cg3d_runtime.retrieval.entries import (
     check_search,
     checked_ids,

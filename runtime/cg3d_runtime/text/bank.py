@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
+from cg3d_runtime.arguments import items
 from cg3d_runtime.errors import InputError, VocabularyError
 from cg3d_runtime.text.space import unit_rows
 from cg3d_runtime.text.templates import normal_name
@@ -102,9 +103,7 @@ class TextBank:
             VocabularyError: no names, an unknown one (the nearest are suggested), or two that
                 are the same or stand for the same row, which could never be told apart.
         """
-        if isinstance(names, str):
-            raise VocabularyError(f"labels must be a list of names, not the one string {names!r}")
-        chosen = tuple(names)
+        chosen = items("labels", names, "names", VocabularyError)
         if not chosen:
             raise VocabularyError("at least one label is needed; none was given")
         missing = [n for n in chosen if _checked_name(n, "a label") and n not in self]

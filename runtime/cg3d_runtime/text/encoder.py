@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from cg3d_runtime.arguments import as_texts
 from cg3d_runtime.engines.engine import Engine
 from cg3d_runtime.errors import EngineError, VocabularyError
 from cg3d_runtime.text.bank import TextBank
@@ -54,7 +55,7 @@ class TextEncoder:
                 vocabulary; the nearest known names are suggested.
             EngineError: the engine failed, or gave another shape than (n, d).
         """
-        wanted = [texts] if isinstance(texts, str) else list(texts)
+        wanted = list(as_texts(texts))
         for text in wanted:
             if not isinstance(text, str) or not text.strip():
                 raise VocabularyError(f"a text must be a string with words in it, not {text!r}")

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from cg3d_runtime.arguments import items
+from cg3d_runtime.errors import VocabularyError
 from cg3d_runtime.text.bank import TextBank
 from cg3d_runtime.text.encoder import TextEncoder
 from cg3d_runtime.text.phrasing import Phrasing
@@ -49,7 +51,7 @@ class Words:
         """
         if names is None:
             return self.bank
-        chosen = names if isinstance(names, str) else tuple(names)
+        chosen = items("labels", names, "names", VocabularyError)
         if not self.open or not _some_are_new(chosen, self.bank):
             return self.bank.select(chosen)
         known = [name for name in chosen if name in self.bank]
@@ -63,7 +65,7 @@ class Words:
             (name, ((), row)) for name, row in zip(new, self._new(new, reader), strict=True)
         )
         return TextBank(
-            tuple(chosen),
+            chosen,
             tuple(rows[name][0] for name in chosen),
             np.stack([rows[name][1] for name in chosen]),
             self.bank.logit_scale,
@@ -107,10 +109,9 @@ class Words:
         return units
 
 
-def _some_are_new(names: str | tuple[str, ...], bank: TextBank) -> bool:
+def _some_are_new(names: tuple[str, ...], bank: TextBank) -> bool:
     return (
-        not isinstance(names, str)
-        and bool(names)
+        bool(names)
         and all(isinstance(name, str) and normal_name(name) for name in names)
         and any(name not in bank for name in names)
     )
