@@ -14,7 +14,7 @@ from cg3d_export.against_torch import TORCH, torch_runner, worst_modules
 from cg3d_export.bisect import blame, worst_layers
 from cg3d_export.clouds import CheckClouds, check_clouds
 from cg3d_export.graph import OPSET, encoder_graph
-from cg3d_export.image_part import load_image_part
+from cg3d_export.image_part import image_part, load_image_source
 from cg3d_export.int8 import int8_products
 from cg3d_export.parity import graph_runner, holds, require_parity
 from cg3d_export.precision import half_products
@@ -54,7 +54,7 @@ class ExportOptions:
         points: that the encoder takes; as many as it was trained with where None.
         keep: modules whose products stay in FP32, or with INT8 in FP16.
         image_encoder, prompts: the teacher whose image tower goes into the bundle, and its visual
-            prompts, see `load_image_part`.
+            prompts, see `load_image_source`.
     """
 
     precision: Precision
@@ -108,11 +108,14 @@ def export_bundle(
     preprocess = PreprocessSpec(encoder.points, _CANDIDATES * encoder.points)
     text = load_text_part(options.text, options.labels, options.phrasing, options.labels_only)
     space = _shared_space(trained, encoder.embedding_dim, text)
+    pictures = None
+    if options.image_encoder is not None:
+        pictures = load_image_source(options.image_encoder, options.prompts, encoder.embedding_dim)
     anchors = space.apply(text.vectors)
+    clouds = check_clouds(options.clouds, preprocess)
 
     announce("exporting the encoder")
     exact = encoder_graph(encoder)
-    clouds = check_clouds(options.clouds, preprocess)
     if options.precision == "int8":
         announce("calibrating on half of the clouds")
         graph = int8_products(exact, clouds.prepared[::2], options.keep)
@@ -153,9 +156,9 @@ def export_bundle(
         files[text.info.merges] = merges()
 
     image = None
-    if options.image_encoder is not None:
+    if pictures is not None:
         announce("exporting the image encoder")
-        image = load_image_part(options.image_encoder, options.prompts, encoder.embedding_dim)
+        image = image_part(pictures)
         files[image.info.file] = image.model
 
     announce("writing the bundle")

@@ -28,6 +28,21 @@ _PICTURES = 32
 
 
 @dataclass(frozen=True)
+class ImageSource:
+    """What an image encoder is made of.
+
+    Attributes:
+        teacher: with a square input.
+        prompts: as trained for its vision transformer; None for none.
+        record: where the teacher comes from, for the manifest.
+    """
+
+    teacher: Teacher
+    prompts: DeepPrompts | None
+    record: dict[str, str]
+
+
+@dataclass(frozen=True)
 class ImagePart:
     """An image encoder for a bundle.
 
@@ -40,8 +55,8 @@ class ImagePart:
     info: ImageEncoderInfo
 
 
-def load_image_part(source: str, prompts: Path | None, dim: int) -> ImagePart:
-    """Export what `--image-encoder` names, and compare it with torch.
+def load_image_source(source: str, prompts: Path | None, dim: int) -> ImageSource:
+    """Read what `--image-encoder` and `--prompts` name.
 
     Args:
         source: "open_clip:MODEL[:WEIGHTS]" or "slip:FILE", see `load_source`.
@@ -51,28 +66,9 @@ def load_image_part(source: str, prompts: Path | None, dim: int) -> ImagePart:
     Raises:
         TrainingError: the source or the prompts cannot be read, or do not fit each other or the
             encoder.
-        BundleError: the export is not what the teacher is.
     """
+    read = None if prompts is None else _read_prompts(prompts)
     teacher, record = load_source(source, "--image-encoder")
-    return image_part(teacher, None if prompts is None else _read_prompts(prompts), dim, record)
-
-
-def image_part(
-    teacher: Teacher, prompts: DeepPrompts | None, dim: int, record: dict[str, str]
-) -> ImagePart:
-    """Export a teacher's image tower with its prompts, and compare it with torch.
-
-    Args:
-        teacher: any with a square input; prompts need a vision transformer.
-        prompts: as trained for it.
-        dim: d, what the 3D encoder gives.
-        record: where the teacher comes from, for the manifest.
-
-    Raises:
-        TrainingError: teacher, prompts and encoder do not fit each other, or the tower cannot be
-            exported.
-        BundleError: the export is not what the teacher is.
-    """
     size = teacher.image_size[0]
     if teacher.image_size != (size, size):
         raise TrainingError(f"the teacher takes pictures of {teacher.image_size}, not squares")
@@ -81,6 +77,20 @@ def image_part(
             f"the encoder gives {dim} numbers and the teacher {teacher.embedding_dim}: they were "
             "not trained for each other"
         )
+    if read is not None:
+        with read.inserted(teacher.token_tower()):
+            pass  # refuses a tower of another kind or size
+    return ImageSource(teacher, read, record)
+
+
+def image_part(source: ImageSource) -> ImagePart:
+    """Export a teacher's image tower with its prompts, and compare it with torch.
+
+    Raises:
+        TrainingError: the tower cannot be exported.
+        BundleError: the export is not what the teacher is.
+    """
+    teacher, prompts, size = source.teacher, source.prompts, source.teacher.image_size[0]
     tower = _UnitRows(teacher)
     inserted = nullcontext() if prompts is None else prompts.inserted(teacher.token_tower())
     with inserted, plain_attention():
@@ -101,7 +111,7 @@ def image_part(
         teacher.image_mean,
         teacher.image_std,
         0 if prompts is None else prompts.prompt_embeddings.shape[1],
-        {**record, "parity": parity.record("made-up pictures")},
+        {**source.record, "parity": parity.record("made-up pictures")},
     )
     return ImagePart(data, info)
 

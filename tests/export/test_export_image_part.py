@@ -11,14 +11,14 @@ import torch
 from safetensors.torch import save_file
 
 from cg3d_export.export import ExportOptions, export_bundle
-from cg3d_export.image_part import image_part, load_image_part
+from cg3d_export.image_part import ImageSource, image_part, load_image_source
 from cg3d_runtime.engines.choose import open_engine
 from cg3d_runtime.errors import InputError, TrainingError
 from cg3d_sdk import Recognizer, ShapeIndex
 from cg3d_training.teachers import DeepPrompts, load_open_clip
 
 sys.path.append(str(Path(__file__).parents[1] / "training"))
-from small_clip import DIM, images_for, small_teacher
+from small_clip import images_for, small_teacher
 
 Image = pytest.importorskip("PIL.Image", reason="needs Pillow")
 transform = pytest.importorskip("open_clip.transform", reason="needs open_clip_torch")
@@ -29,7 +29,7 @@ def test_towers_with_prompts(vision: str) -> None:
     teacher = small_teacher(vision)
     torch.manual_seed(2)
     prompts = DeepPrompts.for_tower(teacher.token_tower(), 4)
-    part = image_part(teacher, prompts, DIM, {"open_clip": "small"})
+    part = image_part(ImageSource(teacher, prompts, {"open_clip": "small"}))
     assert (part.info.size, part.info.prompts) == (teacher.image_size[0], 4)
     images = images_for(teacher, 5)
     found = open_engine(part.model, "cpu").run({"images": images.numpy()})["embedding"]
@@ -40,14 +40,38 @@ def test_towers_with_prompts(vision: str) -> None:
     assert np.abs(found - without.numpy()).max() > 1e-2, "prompts do change this tower"
 
 
-def test_what_does_not_fit() -> None:
-    teacher = small_teacher()
-    with pytest.raises(TrainingError, match="gives 512 numbers and the teacher 12"):
-        image_part(teacher, None, 512, {})
-    with pytest.raises(TrainingError, match="for 2 layers"):
-        image_part(teacher, DeepPrompts(2, 32, 4), DIM, {})
+def test_what_does_not_fit(tiny_clip: tuple[str, Path], tmp_path: Path) -> None:
+    name, weights = tiny_clip
+    source, prompts = f"open_clip:{name}:{weights}", tmp_path / "prompts.safetensors"
+    dim = load_open_clip(name, weights).embedding_dim
+    with pytest.raises(TrainingError, match=f"gives 513 numbers and the teacher {dim}"):
+        load_image_source(source, None, 513)
+    save_file(DeepPrompts(7, 32, 4).state_dict(), prompts)
+    with pytest.raises(TrainingError, match="for 7 layers"):
+        load_image_source(source, prompts, dim)
+    prompts.write_bytes(b"none")
+    with pytest.raises(TrainingError, match="cannot be read as prompts"):
+        load_image_source(source, prompts, dim)
     with pytest.raises(TrainingError, match="should be open_clip"):
-        load_image_part("ViT-B-32", None, DIM)
+        load_image_source("ViT-B-32", None, dim)
+
+
+@pytest.mark.parametrize("wrong", ["image_encoder", "clouds"])
+def test_what_cannot_be_read_is_said_before_the_work(
+    inputs: Path, tmp_path: Path, wrong: str
+) -> None:
+    junk = tmp_path / "junk"
+    junk.write_bytes(b"none")
+    given = {
+        "clouds": inputs / "clouds.npz",
+        wrong: f"slip:{junk}" if wrong == "image_encoder" else junk,
+    }
+    options = ExportOptions("fp32", str(inputs / "text.safetensors"), **given)  # type: ignore[arg-type]
+    steps: list[str] = []
+    with pytest.raises((TrainingError, InputError), match="junk"):
+        export_bundle(inputs / "checkpoint.safetensors", tmp_path / "bundle", options, steps.append)
+    assert steps == ["reading the checkpoints"]
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_bundle_is_asked_with_pictures(
