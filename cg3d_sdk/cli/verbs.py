@@ -53,4 +53,6 @@ class LazyVerbs(click.Group):
         try:
             return super().invoke(ctx)
         except Cg3dError as error:
-            raise click.ClickException(str(error)) from error
+            said = str(error)
+        # Not inside of `except`: the error holds progress bars open, on the line it is shown in.
+        raise click.ClickException(said)

@@ -58,7 +58,7 @@ def check_clouds(source: Path | None, spec: PreprocessSpec) -> CheckClouds:
         spec: what the encoder wants.
 
     Raises:
-        InputError: there are no clouds in the source.
+        InputError: there are no clouds in the source, or one of them cannot be used.
     """
     if source is None:
         named = _samples()
@@ -75,14 +75,25 @@ def check_clouds(source: Path | None, spec: PreprocessSpec) -> CheckClouds:
     raw = tuple(cloud[:, :3] for _, cloud in chosen)
     # As robots see the world for the samples, as meshes are drawn for the others.
     up: Up = "z" if source is None else "y"
-    rows = [prepare(cloud, spec, up=up).cloud for cloud in tqdm(raw, "clouds", unit="cloud")]
+    names = tuple(name for name, _ in chosen)
+    rows = [
+        _prepared(*named, spec, up)
+        for named in tqdm(zip(names, raw, strict=True), "clouds", len(raw), unit="cloud")
+    ]
     return CheckClouds(
         source="samples of cg3d-sdk" if source is None else source.name,
-        names=tuple(name for name, _ in chosen),
+        names=names,
         raw=raw,
         prepared=np.stack(rows),
         up=up,
     )
+
+
+def _prepared(name: str, cloud: NDArray[Any], spec: PreprocessSpec, up: Up) -> NDArray[np.float32]:
+    try:
+        return prepare(cloud, spec, up=up).cloud
+    except InputError as error:
+        raise InputError(f"{name}: {error}") from error
 
 
 def _samples() -> list[tuple[str, NDArray[Any]]]:

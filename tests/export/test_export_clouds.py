@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 from cg3d_export import clouds as room
+from cg3d_export.cli.main import main
 from cg3d_export.clouds import LIMIT, check_clouds
 from cg3d_runtime.errors import InputError
 from cg3d_runtime.points.prepare import PreprocessSpec, prepare
@@ -77,6 +79,25 @@ def test_bad_npz(tmp_path: Path, write: object, message: str) -> None:
     write(path)  # type: ignore[operator]
     with pytest.raises(InputError, match=message):
         check_clouds(path, SPEC)
+
+
+def test_a_cloud_that_cannot_be_used_is_named(tmp_path: Path) -> None:
+    clouds = some(3)
+    clouds[1] = np.nan
+    np.savez(tmp_path / "c.npz", points=clouds)
+    with pytest.raises(InputError, match=r"^c\.npz 1: 0 finite points left"):
+        check_clouds(tmp_path / "c.npz", SPEC)
+
+
+def test_the_error_of_a_command_has_a_line_of_its_own(inputs: Path, tmp_path: Path) -> None:
+    """Not the progress bar's: what the error leaves open is closed before it is shown."""
+    np.savez(tmp_path / "c.npz", points=np.full((2, 40, 3), np.nan))
+    given = ["--text", inputs / "text.safetensors", "--clouds", tmp_path / "c.npz"]
+    command = [inputs / "checkpoint.safetensors", "-o", tmp_path / "bundle", *given]
+    result = CliRunner().invoke(main, [str(part) for part in command])
+    assert result.exit_code == 1
+    assert "0/2" in result.stderr, "there was a bar"
+    assert result.stderr.split("\n")[-2].startswith("Error: c.npz 0: 0 finite points left")
 
 
 @pytest.mark.parametrize(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import pytest
 from click.testing import CliRunner
 
+from cg3d_runtime.errors import InputError
 from cg3d_sdk import __version__
 from cg3d_sdk.cli.main import main
+from cg3d_sdk.cli.verbs import LazyVerbs
 
 
 def test_help_names_every_verb_and_shows_examples() -> None:
@@ -56,6 +59,26 @@ def test_help_loads_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def _bar() -> Iterator[int]:
+    try:
+        yield 1
+    finally:
+        click.echo("the bar is closed", err=True)
+
+
+@click.command()
+def _fails_at_work() -> None:
+    for _ in _bar():
+        raise InputError("it cannot be read")
+
+
+def test_an_error_is_shown_after_what_it_leaves_open() -> None:
+    verbs = LazyVerbs(verbs={"fail": (__name__, "_fails_at_work")})
+    result = CliRunner().invoke(verbs, ["fail"])
+    assert result.exit_code == 1
+    assert result.stderr == "the bar is closed\nError: it cannot be read\n"
 
 
 @pytest.mark.parametrize(

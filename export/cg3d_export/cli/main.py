@@ -57,8 +57,12 @@ def main(context: click.Context, /, source: Path, as_json: bool, **given: Any) -
 
             text = export_from_checkpoint(source, given, as_json)
     except Cg3dError as error:
-        raise click.ClickException(str(error)) from error
-    click.echo(text)
+        said = str(error)
+    else:
+        click.echo(text)
+        return
+    # Not inside of `except`: the error holds progress bars open, on the line it is shown in.
+    raise click.ClickException(said)
 
 
 def _check_usage(
