@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from numbers import Real
 from typing import Any
 
@@ -49,12 +49,12 @@ def items(
     """
     if isinstance(values, str):
         raise error(f"{name} must be a list of {kind}, not the one string {short(values)}")
-    if isinstance(values, (bytes, Mapping)) or not isinstance(values, Iterable):
-        raise error(f"{name} must be a list of {kind}, not {short(values)}")
+    listed = None if isinstance(values, (bytes, Mapping)) else values
     try:
-        return tuple(values)
-    except TypeError as fault:  # an array without axes says that it is iterable
+        each = iter(listed)  # type: ignore[call-overload]
+    except TypeError as fault:
         raise error(f"{name} must be a list of {kind}, not {short(values)}") from fault
+    return tuple(each)
 
 
 def as_texts(values: object) -> tuple[Any, ...]:

@@ -15,6 +15,7 @@ ROOMS = [ROOT / "cg3d_sdk", ROOT / "runtime", ROOT / "export", ROOT / "training"
 
 #: Whoever has a robot meets what these raise, so the page has every message of theirs.
 WHOLE = [
+    "runtime/cg3d_runtime/arguments.py",
     "runtime/cg3d_runtime/points/check.py",
     "runtime/cg3d_runtime/points/normalize.py",
     "runtime/cg3d_runtime/engines/choose.py",
