@@ -67,7 +67,7 @@ def test_a_small_index_needs_no_lists() -> None:
 
 
 def test_options_and_packages(monkeypatch: pytest.MonkeyPatch) -> None:
-    with pytest.raises(InputError, match="probes=0"):
+    with pytest.raises(InputError, match="probes must be a whole number of at least 1, not 0"):
         FaissIndex(ExactIndex(4, ORIGIN), probes=0)
 
     def absent(name: str) -> None:

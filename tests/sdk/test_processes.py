@@ -134,7 +134,7 @@ def test_warming_up_for_several_threads_has_them_all_in_the_engine(
     timings = recognizer.warmup(at_once=3)
     assert most == 3
     assert timings.clouds == 1
-    with pytest.raises(InputError, match="at_once=0"):
+    with pytest.raises(InputError, match="at_once must be a whole number of at least 1, not 0"):
         recognizer.warmup(at_once=0)
 
 
