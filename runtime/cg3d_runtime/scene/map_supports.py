@@ -24,6 +24,9 @@ _FRAGMENT, _FRAGMENT_MARGIN, _LEAST_FRAGMENT = 0.3, 0.06, 4
 #: Legs whose upper ends are out of sight lie so far below the seat, metres.
 _LEGS = 0.3
 
+#: Legs have at most this share of the points of what they are the legs of.
+_LEGS_SHARE = 0.5
+
 #: The share of a fragment that lies in that box.
 _IN_BOX = 0.9
 
@@ -78,11 +81,12 @@ def joined(
     below = np.full(len(rows), -np.inf)
     lows[:, 2] -= _LEGS
     for i in large:
-        own, lowest = rows[i], float(xyz[rows[i], 2].min())
-        floor = around.floor_below(xyz[own])
+        own = xyz[rows[i]]
+        lowest, floor = float(own[:, 2].min()), around.floor_below(own)
         if floor is not None and lowest > floor + _FLOATS:
             others = [xyz[rows[j]] for j in large if j != i]
-            if support(xyz[own], others, around) <= floor:
+            others = [o for o in others if not _are_legs(o, own, around.size)]
+            if support(own, others, around) <= floor:
                 lows[i, 2], below[i] = min(float(lows[i, 2]), floor), lowest + LAYER
     of = np.arange(len(rows))
     for place, i in enumerate(order):
@@ -101,6 +105,13 @@ def joined(
     for i in reversed(order):
         result[rows[i]] = result[rows[of[i]][0]]
     return result
+
+
+def _are_legs(part: NDArray[np.float32], own: NDArray[np.float32], margin: float) -> bool:
+    """Whether a part (k, 3) below a thing (n, 3) is its legs: smaller, and nowhere sticking out."""
+    low, high = own[:, :2].min(axis=0) - margin, own[:, :2].max(axis=0) + margin
+    within = ((part[:, :2] > low) & (part[:, :2] < high)).all(axis=1)
+    return len(part) <= _LEGS_SHARE * len(own) and bool(within.mean() >= _IN_BOX)
 
 
 def support(
