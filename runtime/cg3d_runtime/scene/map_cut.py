@@ -38,6 +38,9 @@ _WALL_LAYER = 0.08
 #: A piece of wall at which the map ends has at least this share of the room's height.
 _TALL = 0.5
 
+#: It reaches up to this share of the height that was seen: what ends below is a dresser's front.
+_TO_TOP = 0.8
+
 #: The share of the map that may lie behind a wall at which it ends.
 _BEHIND = 0.02
 _FAR = np.full(3, np.inf)
@@ -73,7 +76,12 @@ def cut_map(xyz: NDArray[np.float32], hits: NDArray[np.int32], size: float) -> C
     floors, walls, low, high = building_planes(xyz, found)
     floors = [p for p in floors if _bounds(p, floors, low, high, size)]
     # A piece of wall between furniture is small, but the map ends there.
-    tall = [p for p in found if p.kind == "wall" and p.high[2] - p.low[2] > _TALL * (high - low)]
+    top = low + _TO_TOP * (high - low)
+    tall = [
+        p
+        for p in found
+        if p.kind == "wall" and p.high[2] - p.low[2] > _TALL * (high - low) and p.high[2] > top
+    ]
     walls += [p for p in tall if all(p is not w for w in walls) and _outer_side(p, xyz)]
     building = _building(xyz, hits, grid, floors, walls, (low, high), size)
     rest = np.flatnonzero(~building)
