@@ -90,6 +90,43 @@ def test_legs_whose_upper_ends_are_out_of_sight_stay_with_the_table() -> None:
     np.testing.assert_allclose(base_at(xyz, found, (2.6, 2.4, 0.75)), 0, atol=0.03)
 
 
+def test_a_frame_of_legs_does_not_carry_its_seat_but_a_stool_carries_its_vase() -> None:
+    floor = block((0, 0, -0.03), (5, 5, 0))
+    seat = block((2, 2, 0.45), (2.45, 2.45, 0.51))
+    back = block((2, 2.39, 0.51), (2.45, 2.45, 0.96))
+    legs = [block((x, y, 0.03), (x + 0.06, y + 0.06, 0.36)) for x in (2, 2.39) for y in (2, 2.39)]
+    bars = [block((2, y, 0.3), (2.45, y + 0.06, 0.36)) for y in (2, 2.39)]
+    sides = [block((x, 2, 0.3), (x + 0.06, 2.45, 0.36)) for x in (2, 2.39)]
+    stool = block((4, 4, 0.03), (4.36, 4.36, 0.45))
+    vase = block((4.09, 4.09, 0.54), (4.27, 4.27, 0.9))  # its foot is out of sight
+    xyz = np.concatenate([floor, seat, back, *legs, *bars, *sides, stool, vase])
+    found = cut(xyz)
+    assert len(found.bases) == 3
+    np.testing.assert_allclose(base_at(xyz, found, (2.2, 2.45, 0.9)), 0, atol=0.03)
+    np.testing.assert_allclose(base_at(xyz, found, (4.18, 4.18, 0.9)), 0.45, atol=0.03)
+
+
+def test_the_front_of_a_dresser_is_no_wall_though_nothing_was_seen_behind_it() -> None:
+    floor = block((0.5, 0, -0.03), (5, 5, 0))
+    walls = [block((0.5, 5, 0), (5, 5.03, 1.8)), block((0.5, -0.03, 0), (5, 0, 1.8))]
+    front = block((0.47, 2, 0.03), (0.5, 3.5, 1.2))
+    xyz = np.concatenate([floor, *walls, front])
+    found = cut(xyz)
+    assert len(found.bases) == 1
+    np.testing.assert_allclose(base_at(xyz, found, (0.5, 2.7, 0.6)), 0, atol=0.03)
+
+
+def test_a_vase_comes_off_a_dresser_of_which_the_front_is_seen() -> None:
+    floor = block((0, 0, -0.03), (4.5, 4.5, 0))
+    dresser = block((2, 2, 0.03), (3.5, 2.5, 1.05))
+    vase = block((2.5, 2.06, 1.05), (2.8, 2.36, 1.5))
+    seen = (dresser[:, 1] < 2.3) & ((dresser[:, 2] < 1.02) | (dresser[:, 1] < 2.2))
+    xyz = np.concatenate([floor, dresser[seen], vase])
+    found = cut(xyz)
+    assert len(found.bases) == 2
+    np.testing.assert_allclose(base_at(xyz, found, (2.6, 2.06, 1.45)), 1.05, atol=0.06)
+
+
 def test_a_vase_comes_off_a_dresser_whose_top_is_out_of_sight() -> None:
     floor = block((0, 0, -0.03), (4.5, 4.5, 0))
     dresser = block((2, 2, 0.03), (3.2, 2.5, 1.11))

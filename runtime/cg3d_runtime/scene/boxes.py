@@ -41,10 +41,14 @@ class Box:
 
     def inside(self, xy: NDArray[np.floating]) -> NDArray[np.bool_]:
         """(k,) whether places of the plan (k, 2) lie in that of the box, metres."""
+        return np.asarray((np.abs(self.local(xy)) <= self.size[:2] / 2).all(axis=1))
+
+    def local(self, xy: NDArray[np.floating]) -> NDArray[np.float64]:
+        """(k, 2) float64 places of the plan (k, 2) from the box's middle along its own axes."""
         x, y = (xy - self.centre[:2]).T
-        along = np.abs(x * np.cos(self.yaw) + y * np.sin(self.yaw))
-        across = np.abs(y * np.cos(self.yaw) - x * np.sin(self.yaw))
-        return np.asarray((along <= self.size[0] / 2) & (across <= self.size[1] / 2))
+        along = x * np.cos(self.yaw) + y * np.sin(self.yaw)
+        across = y * np.cos(self.yaw) - x * np.sin(self.yaw)
+        return np.stack([along, across], axis=1).astype(np.float64)
 
     def down_to(self, base: float) -> Box:
         """The same box from a height on, if that is below it, metres."""

@@ -38,6 +38,9 @@ _GOES_ON = 0.5
 #: near to it, in squares.
 _RUN, _EDGE = 0.5, 1.5
 
+#: What has a foot no longer than this is small, metres: a vase, not the back of a sofa.
+_SMALL = 0.6
+
 #: A layer belongs to a thing's bulk if it has this share of the plan of its widest one, and m2;
 #: one of fewer points is noise. Its plan is that of so many metres below its end.
 _BULK, _LEAST_BULK, _LEAST_LAYER, _BAND = 0.6, 0.15, 4, 0.15
@@ -149,8 +152,11 @@ def _standing(
         if bulk is not None:
             on |= bulk.inside(_middles(around, square))
         if np.isin(foot, beneath).mean() < _GOES_ON and on.mean() >= _FACE_AROUND:
-            plan = fitted_box(xyz[cut], size) if bulk is None else bulk
-            if not _along_edge(foot, plan, square):
+            if bulk is None:
+                runs = _along_edge(foot, fitted_box(xyz[cut], size), square)
+            else:
+                runs = _along_what_may_be_an_edge(foot, bulk, square)
+            if not runs:
                 found.append(rows)
     return found
 
@@ -160,6 +166,23 @@ def _along_edge(foot: NDArray[np.int64], plan: Box, square: float) -> bool:
     inner = Box(plan.centre, plan.size - 2 * _EDGE * square, plan.yaw)
     at_edge = int((~inner.inside(_middles(foot, square))).sum())
     return bool(at_edge * square >= _RUN * plan.size[1])
+
+
+def _along_what_may_be_an_edge(foot: NDArray[np.int64], bulk: Box, square: float) -> bool:
+    """The same of a bulk, of which the front alone may be seen: then all is near an edge of it.
+
+    So what is small has to run along half of an edge.
+    """
+    places = bulk.local(_middles(foot, square))
+    if np.ptp(places, axis=0).max() + square > _SMALL:
+        return _along_edge(foot, bulk, square)
+    for across, along in ((0, 1), (1, 0)):
+        near = bulk.size[across] / 2 - _EDGE * square
+        for side in (-1, 1):
+            run = places[side * places[:, across] > near, along]
+            if len(np.unique(np.floor(run / square))) * square >= _RUN * bulk.size[along]:
+                return True
+    return False
 
 
 def _middles(squares: NDArray[np.int64], size: float) -> NDArray[np.float64]:
