@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import difflib
 import importlib
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
 
 import click
 
 from cg3d_runtime.errors import Cg3dError
+
+Result = TypeVar("Result")
 
 
 class LazyVerbs(click.Group):
@@ -50,9 +52,18 @@ class LazyVerbs(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the verb."""
-        try:
-            return super().invoke(ctx)
-        except Cg3dError as error:
-            said = str(error)
-        # Not inside of `except`: the error holds progress bars open, on the line it is shown in.
-        raise click.ClickException(said)
+        return or_one_line(lambda: super(LazyVerbs, self).invoke(ctx))
+
+
+def or_one_line(work: Callable[[], Result]) -> Result:
+    """What a command's work gives.
+
+    Raises:
+        click.ClickException: in place of a `Cg3dError`, which becomes one line and exit status 1.
+    """
+    try:
+        return work()
+    except Cg3dError as error:
+        said = str(error)
+    # Not inside of `except`: the error holds progress bars open, on the line it is shown in.
+    raise click.ClickException(said)

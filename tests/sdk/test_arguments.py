@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cg3d_sdk import Cg3dError, InputError, MapSettings, Recognizer, SceneMap, ShapeIndex
+from cg3d_sdk import Cg3dError, InputError, MapSettings, Recognizer, Scene, SceneMap, ShapeIndex
 
 CLOUD = np.random.default_rng(0).normal(size=(300, 3))
 
@@ -21,54 +22,56 @@ def recognizer() -> Recognizer:
     return Recognizer("household-tiny", engine="cpu", threads=1)
 
 
-Calls = dict[str, Callable[[Any], object]]
+@dataclass(frozen=True)
+class Given:
+    """What is called."""
+
+    recognizer: Recognizer
+    scene: Scene
+    memory: SceneMap
+    shapes: ShapeIndex
 
 
 @pytest.fixture(scope="module")
-def calls(recognizer: Recognizer) -> Calls:
-    """Calls with one argument that is to be wrong, by its name."""
-    scene, memory, shapes = recognizer.scene(CLOUD), SceneMap(recognizer), ShapeIndex(recognizer)
-    return {
-        "texts": recognizer.embed_text,
-        "texts of a scene": scene.query_many,
-        "texts of a map": memory.query_many,
-        "labels": recognizer.set_labels,
-        "clouds": recognizer.classify_many,
-        "up": lambda up: recognizer.classify(CLOUD, up),
-        "top of a scene": lambda top: scene.query("chair", top),
-        "top of a cloud": lambda top: recognizer.query(CLOUD, "chair", top),
-        "top of a map": lambda top: memory.query("chair", top),
-        "top of an index": lambda top: shapes.search_cloud(CLOUD, top),
-        "threshold of a scene": lambda least: scene.query("chair", threshold=least),
-        "threshold of a map": lambda least: memory.query("chair", threshold=least),
-        "at_once": recognizer.warmup,
-        "batch": lambda batch: Recognizer("household-tiny", engine="cpu", batch=batch),
-        "engine": lambda engine: Recognizer("household-tiny", engine=engine),
-        "progress": lambda progress: recognizer.scene(CLOUD, progress=progress),
-        "recognizer of a map": SceneMap,
-        "recognizer of an index": ShapeIndex,
-        "settings": lambda settings: SceneMap(recognizer, settings),
-    }
+def given_all(recognizer: Recognizer) -> Given:
+    scene = recognizer.scene(CLOUD)
+    return Given(recognizer, scene, SceneMap(recognizer), ShapeIndex(recognizer))
 
 
-NAMES = (
-    "texts", "texts of a scene", "texts of a map", "labels", "clouds", "up", "top of a scene",
-    "top of a cloud", "top of a map", "top of an index", "threshold of a scene",
-    "threshold of a map", "at_once", "batch", "engine", "progress", "recognizer of a map",
-    "recognizer of an index", "settings",
-)  # fmt: skip
+#: Calls with one argument that is to be wrong, by its name.
+CALLS: dict[str, Callable[[Given, Any], object]] = {
+    "texts": lambda own, texts: own.recognizer.embed_text(texts),
+    "texts of a scene": lambda own, texts: own.scene.query_many(texts),
+    "texts of a map": lambda own, texts: own.memory.query_many(texts),
+    "labels": lambda own, labels: own.recognizer.set_labels(labels),
+    "clouds": lambda own, clouds: own.recognizer.classify_many(clouds),
+    "up": lambda own, up: own.recognizer.classify(CLOUD, up),
+    "top of a scene": lambda own, top: own.scene.query("chair", top),
+    "top of a cloud": lambda own, top: own.recognizer.query(CLOUD, "chair", top),
+    "top of a map": lambda own, top: own.memory.query("chair", top),
+    "top of an index": lambda own, top: own.shapes.search_cloud(CLOUD, top),
+    "threshold of a scene": lambda own, least: own.scene.query("chair", threshold=least),
+    "threshold of a map": lambda own, least: own.memory.query("chair", threshold=least),
+    "at_once": lambda own, count: own.recognizer.warmup(count),
+    "batch": lambda _, batch: Recognizer("household-tiny", engine="cpu", batch=batch),
+    "engine": lambda _, engine: Recognizer("household-tiny", engine=engine),
+    "progress": lambda own, progress: own.recognizer.scene(CLOUD, progress=progress),
+    "recognizer of a map": lambda _, recognizer: SceneMap(recognizer),
+    "recognizer of an index": lambda _, recognizer: ShapeIndex(recognizer),
+    "settings": lambda own, settings: SceneMap(own.recognizer, settings),
+}
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", CALLS)
 @pytest.mark.parametrize(
     "wrong",
     [-1, 2.5, float("nan"), 1 + 2j, True, b"chair", {"a": 1}, object(), np.float64(3.5),
      np.array(3), np.zeros((2, 2)), [None], [[3]], "flux capacitor"],
     ids=str,
 )  # fmt: skip
-def test_anything_else_is_refused_with_its_name(calls: Calls, name: str, wrong: object) -> None:
+def test_anything_else_is_refused_with_its_name(given_all: Given, name: str, wrong: object) -> None:
     with pytest.raises(Cg3dError) as caught:
-        calls[name](wrong)
+        CALLS[name](given_all, wrong)
     assert "\n" not in str(caught.value)
     if isinstance(caught.value, InputError) and name not in ("clouds", "texts"):
         assert name.split()[0] in str(caught.value)
@@ -76,17 +79,17 @@ def test_anything_else_is_refused_with_its_name(calls: Calls, name: str, wrong: 
 
 @settings(max_examples=60, deadline=None)
 @given(
-    st.sampled_from(NAMES),
+    st.sampled_from(sorted(CALLS)),
     st.recursive(
         st.none() | st.booleans() | st.floats() | st.integers(-3, 0) | st.text(max_size=3),
         lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=2),
     ),
 )
 def test_any_value_gives_an_answer_or_an_error_of_ours(
-    calls: Calls, name: str, value: object
+    given_all: Given, name: str, value: object
 ) -> None:
     with contextlib.suppress(Cg3dError):
-        calls[name](value)
+        CALLS[name](given_all, value)
 
 
 def test_what_numpy_calls_a_whole_number_is_one(recognizer: Recognizer) -> None:

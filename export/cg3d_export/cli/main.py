@@ -10,7 +10,7 @@ from click.core import ParameterSource
 
 from cg3d_export.cli.options import CHECKPOINT_ONLY, ENGINES_ONLY, export_options
 from cg3d_runtime.bundle.manifest import MANIFEST
-from cg3d_runtime.errors import Cg3dError
+from cg3d_sdk.cli.verbs import or_one_line
 from cg3d_sdk.version import __version__
 
 
@@ -46,23 +46,18 @@ def main(context: click.Context, /, source: Path, as_json: bool, **given: Any) -
     """
     is_bundle = (source / MANIFEST).is_file()
     _check_usage(context, source, given, is_bundle)
-    try:
-        # Each of the two imports what it needs, and only that.
-        if is_bundle:
-            from cg3d_export.cli.bundle import export_from_bundle
+    click.echo(or_one_line(lambda: _exported(source, given, as_json, is_bundle)))
 
-            text = export_from_bundle(source, given, as_json)
-        else:
-            from cg3d_export.cli.checkpoint import export_from_checkpoint
 
-            text = export_from_checkpoint(source, given, as_json)
-    except Cg3dError as error:
-        said = str(error)
-    else:
-        click.echo(text)
-        return
-    # Not inside of `except`: the error holds progress bars open, on the line it is shown in.
-    raise click.ClickException(said)
+def _exported(source: Path, given: dict[str, Any], as_json: bool, is_bundle: bool) -> str:
+    """The report; each of the two imports what it needs, and only that."""
+    if is_bundle:
+        from cg3d_export.cli.bundle import export_from_bundle
+
+        return export_from_bundle(source, given, as_json)
+    from cg3d_export.cli.checkpoint import export_from_checkpoint
+
+    return export_from_checkpoint(source, given, as_json)
 
 
 def _check_usage(
